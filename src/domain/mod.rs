@@ -1,0 +1,26 @@
+//! Values and ids that cannot be wrong once they exist, and a delivery with the moves it may make.
+//!
+//! Must not know: proto, SQL, HTTP, configuration files, the async runtime. Everything secret masks itself in `Debug`.
+
+mod code;
+mod delivery;
+mod ids;
+mod public_body;
+mod purpose;
+mod reason;
+mod recipient;
+mod sender;
+mod state;
+
+pub use code::{OneTimeCode, OneTimeCodeError, SecretText};
+pub use delivery::{Delivery, Encoding};
+pub use ids::{
+    AccountId, AttemptToken, CallerName, DeliveryId, GatewayMessageId, IdError, OriginHost,
+    Reference, RequestId,
+};
+pub use public_body::{Dir3, Nif, PublicBodyError};
+pub use purpose::{Language, Purpose};
+pub use reason::Reason;
+pub use recipient::{Destination, Recipient, RecipientError, Region};
+pub use sender::{Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, Sender};
+pub use state::DeliveryState;

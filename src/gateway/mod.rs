@@ -1,0 +1,78 @@
+//! The port to the SMS platforms: what is handed over, and what became of it.
+//!
+//! Must not know: account rules, the store, retry policy. One folder for each protocol, each with the same three drawers:
+//! `mod` (meaning), `wire` (bytes ⇄ structs), `codes` (their codes → ours, one literal table). Adapters only tell the
+//! truth; the lane decides what follows.
+
+use std::{fmt, num::NonZeroU32};
+
+use async_trait::async_trait;
+
+use crate::domain::{DeliveryId, GatewayMessageId, Reason, Recipient, SecretText, Sender};
+
+/// One message for a gateway.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The delivery it belongs to; travels only where the protocol can carry a reference.
+    pub delivery: DeliveryId,
+    /// Who gets it.
+    pub recipient: Recipient,
+    /// What it says.
+    pub text: SecretText,
+    /// The account's sender that goes on the wire.
+    pub sender: Sender,
+}
+
+/// What became of one message handed to a gateway.
+///
+/// `Uncertain` means the gateway may or may not have taken it: the exchange broke after the request was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The gateway took it; with its id, where the protocol gives one.
+    Accepted(Option<GatewayMessageId>),
+    /// The gateway will not deliver it, for this reason; trying again would not help.
+    Rejected {
+        /// What it means.
+        reason: Reason,
+        /// The gateway's own code, as it came.
+        code: Option<i64>,
+        /// What it says about the account as a whole.
+        verdict: Verdict,
+    },
+    /// Nothing was sent; it may be tried again in the code's life.
+    NotSent {
+        /// Why.
+        reason: Reason,
+        /// The gateway's own code, as it came.
+        code: Option<i64>,
+    },
+    /// It may or may not have been sent.
+    Uncertain {
+        /// What was seen.
+        reason: Reason,
+    },
+}
+
+/// What a rejection says about the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Only this message is concerned.
+    Message,
+    /// The gateway does not accept the account's credentials: the lane must close.
+    Credentials,
+    /// The account has no credit or quota left.
+    Quota,
+}
+
+/// An SMS platform behind one account, spoken to in one protocol.
+#[async_trait]
+pub trait Gateway: Send + Sync + fmt::Debug {
+    /// Most messages that one request may carry.
+    fn batch_limit(&self) -> NonZeroU32;
+
+    /// Hands the messages over in one request and tells what became of each, in the same order.
+    ///
+    /// Never fails as a whole: what goes wrong is an outcome of each message. Always ends: the adapter has its own
+    /// time-outs.
+    async fn submit(&self, messages: &[Message]) -> Vec<Outcome>;
+}

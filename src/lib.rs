@@ -1,0 +1,17 @@
+//! clave-otp delivers the one-time codes of Cl@ve by SMS, on the account of the administration that pays.
+//!
+//! The modules follow the way of one delivery:
+//!
+//! ```text
+//! grpc ─► intake ─► routing ─► text ─► store ─► dispatch ─► gateway ─► (the SMS platform)
+//!                                        ▲          │
+//!  status ◄──────── wakes & reads ───────┴──────────┘
+//! ```
+//!
+//! Who may import whom is a table in `docs/ARCHITECTURE.md`, kept by `tests/it/architecture.rs`.
+
+pub mod domain;
+
+pub mod cli;
+pub mod clock;
+pub mod gateway;

@@ -1,0 +1,3 @@
+//! The stories of the product, in one binary so that they link once.
+
+mod vectors;
