@@ -14,4 +14,9 @@ pub mod domain;
 
 pub mod cli;
 pub mod clock;
+pub mod dispatch;
 pub mod gateway;
+pub mod routing;
+pub mod status;
+pub mod store;
+pub mod telemetry;

@@ -213,6 +213,22 @@ impl AttemptToken {
     }
 }
 
+/// Tells one set of credentials from another without telling them: a keyed hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CredentialsVersion([u8; 16]);
+
+impl CredentialsVersion {
+    /// A version from its 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

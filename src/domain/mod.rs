@@ -2,6 +2,7 @@
 //!
 //! Must not know: proto, SQL, HTTP, configuration files, the async runtime. Everything secret masks itself in `Debug`.
 
+mod caller;
 mod code;
 mod delivery;
 mod ids;
@@ -12,11 +13,12 @@ mod recipient;
 mod sender;
 mod state;
 
+pub use caller::{Caller, Role, Scope};
 pub use code::{OneTimeCode, OneTimeCodeError, SecretText};
 pub use delivery::{Delivery, Encoding};
 pub use ids::{
-    AccountId, AttemptToken, CallerName, DeliveryId, GatewayMessageId, IdError, OriginHost,
-    Reference, RequestId,
+    AccountId, AttemptToken, CallerName, CredentialsVersion, DeliveryId, GatewayMessageId, IdError,
+    OriginHost, Reference, RequestId,
 };
 pub use public_body::{Dir3, Nif, PublicBodyError};
 pub use purpose::{Language, Purpose};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A stable UPPER_SNAKE word that tells why a delivery will not arrive, or why it is not known.
+/// A stable word in capitals that tells why a delivery will not arrive, or why it is not known.
 ///
 /// New words may come with new gateways; programs must treat an unknown one as "other".
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ impl Reason {
     pub const GATEWAY_CREDENTIALS_REJECTED: &'static str = "GATEWAY_CREDENTIALS_REJECTED";
     /// The account is not in the configuration any more.
     pub const ACCOUNT_REMOVED: &'static str = "ACCOUNT_REMOVED";
+    /// The stored text or number cannot be opened with the installation's key.
+    pub const STORE_UNREADABLE: &'static str = "STORE_UNREADABLE";
     /// Its time ran out before a gateway took it.
     pub const TIME_RAN_OUT: &'static str = "TIME_RAN_OUT";
 

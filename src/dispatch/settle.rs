@@ -1,0 +1,85 @@
+//! What follows from an outcome: the one place where the truth of a gateway becomes a settlement.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    domain::Reason,
+    gateway::{Outcome, Verdict},
+    store::{Settlement, Work},
+};
+
+/// What an account does with a delivery whose submission may or may not have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUncertain {
+    /// It stays `UNCERTAIN`: never twice.
+    #[default]
+    Hold,
+    /// It is sent once more if its code has time left: the administration prefers a doubled code to a lost one.
+    ResendOnce,
+}
+
+/// The rules of an account for what follows an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) on_uncertain: OnUncertain,
+    /// How long a report may follow; `None` where the gateway sends none.
+    pub(super) report_window: Option<Duration>,
+}
+
+impl Rules {
+    /// Turns what became of one message into what is recorded. `retry_at` is when the lane would try again.
+    pub(super) fn settle(
+        self,
+        work: &Work,
+        outcome: Outcome,
+        now: Timestamp,
+        retry_at: Timestamp,
+    ) -> Settlement {
+        let report_deadline = self
+            .report_window
+            .and_then(|window| now.checked_add(window).ok());
+        match outcome {
+            Outcome::Accepted(message_id) => Settlement::Sent {
+                message_id,
+                report_deadline,
+            },
+            Outcome::Rejected {
+                reason,
+                code,
+                verdict: Verdict::Message | Verdict::Quota,
+            } => Settlement::Failed { reason, code },
+            // Nothing was sent, and nothing is wrong with the delivery: it waits for credentials that are accepted.
+            Outcome::Rejected {
+                reason,
+                code,
+                verdict: Verdict::Credentials,
+            }
+            | Outcome::NotSent { reason, code } => waiting(work, reason, code, retry_at),
+            Outcome::Uncertain { .. } if self.may_resend(work) => {
+                let reason = Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN);
+                waiting(work, reason, None, retry_at)
+            }
+            Outcome::Uncertain { reason } => Settlement::Uncertain {
+                reason,
+                report_deadline,
+            },
+        }
+    }
+
+    fn may_resend(self, work: &Work) -> bool {
+        self.on_uncertain == OnUncertain::ResendOnce && work.attempt == 1
+    }
+}
+
+fn waiting(work: &Work, reason: Reason, code: Option<i64>, retry_at: Timestamp) -> Settlement {
+    if retry_at >= work.expire_time {
+        return Settlement::Expired;
+    }
+    Settlement::Waiting {
+        not_before: retry_at,
+        reason,
+        code,
+    }
+}

@@ -1,0 +1,288 @@
+//! The use case: a code is taken, or refused with a reason.
+//!
+//! Must not know: tonic, HTTP, which store it is. Everything is decided here, from top to bottom, before the one commit
+//! that makes the answer OK.
+
+mod refusal;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        Caller, Delivery, DeliveryId, Dir3, OneTimeCode, OriginHost, Purpose, Recipient, Reference,
+        RequestId, Role, Sender,
+    },
+    routing::{self, Administration, Directory, Route},
+    store::{
+        Acceptance, Cancellation, Content, ContentParts, NewDelivery, Receipt, RequestKey, Store,
+    },
+    text::{Composed, TextRequest, TextRules, Texts},
+};
+
+pub use refusal::Refusal;
+
+/// What a caller asks for, parsed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who pays.
+    pub administration: Dir3,
+    /// Who gets it.
+    pub recipient: Recipient,
+    /// The code.
+    pub code: OneTimeCode,
+    /// Why it is sent.
+    pub purpose: Purpose,
+    /// BCP-47 tag of the wanted language, as asked; may be empty.
+    pub language: Box<str>,
+    /// When the code stops being worth anything.
+    pub expire_time: Timestamp,
+    /// Host for the origin-bound last line.
+    pub origin: Option<OriginHost>,
+    /// The sender as asked.
+    pub sender: Option<Sender>,
+    /// The caller's own id.
+    pub reference: Option<Reference>,
+}
+
+/// A delivery, and whether this request had been taken before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The delivery, on the disk.
+    pub delivery: Delivery,
+    /// True when this call stored nothing.
+    pub replayed: bool,
+}
+
+/// What would be sent.
+#[derive(Debug)]
+pub struct Preview<'a> {
+    /// The way it would take.
+    pub route: Route<'a>,
+    /// The text it would have.
+    pub composed: Composed,
+}
+
+/// The texts of each administration.
+pub type TextsOf = Arc<dyn Fn(&Dir3) -> Texts + Send + Sync>;
+
+/// Takes codes.
+#[derive(Clone)]
+pub struct Intake {
+    directory: Directory,
+    texts: TextsOf,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    max_life: Duration,
+}
+
+impl Intake {
+    /// Takes codes for the administrations of this directory. No code may live longer than `max_life` from now.
+    pub fn new(
+        directory: Directory,
+        texts: TextsOf,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        max_life: Duration,
+    ) -> Self {
+        Self {
+            directory,
+            texts,
+            store,
+            clock,
+            max_life,
+        }
+    }
+
+    /// Takes one code. OK means: it is on the disk.
+    ///
+    /// A request that was taken before is answered with its delivery, even where it would be refused today: its code may be
+    /// on its way. The store itself settles races, so nothing needs to be looked up for a request that is acceptable.
+    pub async fn accept(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        request: &Request,
+    ) -> Result<Accepted, Refusal> {
+        let administration = self.authorize(caller, request)?;
+        let key = RequestKey {
+            caller: caller.name.clone(),
+            request_id: id,
+        };
+        let now = self.clock.now();
+        match self.prepare(administration, request, now) {
+            Ok(preview) => {
+                let new = new_delivery(key, request, &preview, now);
+                self.store.accept(new).await?.try_into()
+            }
+            Err(refusal) => match self.store.receipt_of(&key, &content(request)).await? {
+                Some(receipt) => receipt.try_into(),
+                None => Err(refusal),
+            },
+        }
+    }
+
+    /// Answers what [`Self::accept`] would do, without storing or sending anything.
+    pub fn preview(&self, caller: &Caller, request: &Request) -> Result<Preview<'_>, Refusal> {
+        let administration = self.authorize(caller, request)?;
+        self.prepare(administration, request, self.clock.now())
+    }
+
+    /// Withdraws a delivery that has not been submitted.
+    pub async fn cancel(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Refusal> {
+        let delivery = self.store.delivery(id).await?;
+        delivery
+            .filter(|delivery| caller.may(Role::Sender, &delivery.administration))
+            .ok_or(Refusal::NotFound)?;
+        match self.store.cancel(id, self.clock.now()).await? {
+            Cancellation::Cancelled(delivery) => Ok(delivery),
+            Cancellation::TooLate(state) => Err(Refusal::TooLateToCancel(state)),
+            Cancellation::NotFound => Err(Refusal::NotFound),
+        }
+    }
+
+    /// An administration that does not exist cannot be told from one that is not listed for the caller.
+    fn authorize(&self, caller: &Caller, request: &Request) -> Result<&Administration, Refusal> {
+        self.directory
+            .find(&request.administration)
+            .filter(|administration| caller.may(Role::Sender, &administration.dir3))
+            .ok_or(Refusal::AdministrationNotAvailable)
+    }
+
+    fn prepare<'a>(
+        &self,
+        administration: &'a Administration,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Preview<'a>, Refusal> {
+        let left = self.time_left(request.expire_time, now)?;
+        let route = routing::choose(
+            administration,
+            &request.recipient,
+            request.sender.as_ref(),
+            request.origin.as_ref(),
+        )?;
+        let composed = (self.texts)(&administration.dir3).compose(&TextRequest {
+            purpose: request.purpose,
+            language: Some(&request.language),
+            default_language: administration.default_language,
+            code: &request.code,
+            minutes: minutes(left),
+            origin: request.origin.as_ref(),
+            rules: TextRules {
+                max_segments: route.account.max_segments,
+                allow_ucs2: route.account.allow_ucs2,
+            },
+        })?;
+        Ok(Preview { route, composed })
+    }
+
+    fn time_left(&self, expire_time: Timestamp, now: Timestamp) -> Result<Duration, Refusal> {
+        let left = Duration::try_from(expire_time.duration_since(now)).unwrap_or_default();
+        if left.is_zero() {
+            Err(Refusal::AlreadyExpired)
+        } else if left > self.max_life {
+            Err(Refusal::ExpiryTooFar)
+        } else {
+            Ok(left)
+        }
+    }
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Intake")
+    }
+}
+
+impl TryFrom<Acceptance> for Accepted {
+    type Error = Refusal;
+
+    fn try_from(acceptance: Acceptance) -> Result<Self, Refusal> {
+        let accepted = |delivery, replayed| Ok(Self { delivery, replayed });
+        match acceptance {
+            Acceptance::Stored(delivery) => accepted(delivery, false),
+            Acceptance::Replayed(delivery) => accepted(delivery, true),
+            Acceptance::Reused => Err(Refusal::RequestIdReused),
+            Acceptance::QueueFull => Err(Refusal::QueueFull),
+            Acceptance::CredentialsRejected => Err(Refusal::AccountCredentialsRejected),
+        }
+    }
+}
+
+impl TryFrom<Receipt> for Accepted {
+    type Error = Refusal;
+
+    fn try_from(receipt: Receipt) -> Result<Self, Refusal> {
+        match receipt {
+            Receipt::Same(delivery) => Ok(Self {
+                delivery,
+                replayed: true,
+            }),
+            Receipt::Reused => Err(Refusal::RequestIdReused),
+        }
+    }
+}
+
+fn content(request: &Request) -> Content {
+    Content::of(&ContentParts {
+        administration: &request.administration,
+        recipient: &request.recipient,
+        code: &request.code,
+        purpose: request.purpose,
+        language: &request.language,
+        expire_time: request.expire_time,
+        origin: request.origin.as_ref(),
+        sender: request.sender.as_ref(),
+        reference: request.reference.as_ref(),
+    })
+}
+
+fn new_delivery(
+    key: RequestKey,
+    request: &Request,
+    preview: &Preview<'_>,
+    now: Timestamp,
+) -> NewDelivery {
+    let Preview { route, composed } = preview;
+    NewDelivery {
+        id: DeliveryId::new(now),
+        key,
+        content: content(request),
+        administration: request.administration.clone(),
+        account: route.account.id.clone(),
+        queue_limit: route.account.queue_limit,
+        recipient: request.recipient.clone(),
+        text: composed.text.clone(),
+        sender: route.sender.clone(),
+        effective_sender: route.effective_sender.clone(),
+        purpose: request.purpose,
+        language: composed.language,
+        encoding: composed.encoding,
+        segments: composed.segments,
+        reference: request.reference.clone(),
+        create_time: now,
+        expire_time: request.expire_time,
+    }
+}
+
+/// Whole minutes to tell the citizen: to the nearest, because a code of ten minutes has a little less left when it comes
+/// here, and at least one.
+fn minutes(left: Duration) -> u32 {
+    let nearest = left.as_secs().saturating_add(30) / 60;
+    u32::try_from(nearest).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_citizen_is_told_the_nearest_minute_and_at_least_one() {
+        for (seconds, told) in [(1, 1), (59, 1), (89, 1), (90, 2), (599, 10), (600, 10), (1800, 30)] {
+            assert_eq!(minutes(Duration::from_secs(seconds)), told, "{seconds} s");
+        }
+    }
+}

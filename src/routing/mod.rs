@@ -1,0 +1,242 @@
+//! Administration → account, sender and destination: pure functions over the installation's accounts.
+//!
+//! Must not know: clocks, I/O, texts, stores.
+
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
+
+use thiserror::Error;
+
+use crate::domain::{
+    AccountId, Destination, Dir3, EffectiveSender, Language, OriginHost, Recipient, Region, Sender,
+};
+
+/// What an administration is to the routing of its codes.
+#[derive(Debug, Clone)]
+pub struct Administration {
+    /// Its DIR3 code.
+    pub dir3: Dir3,
+    /// The language used where the asked one has no text.
+    pub default_language: Language,
+    /// Hosts that an origin-bound last line may name.
+    pub origins: Vec<OriginHost>,
+    /// Its accounts: the first is the primary one.
+    pub accounts: Vec<Account>,
+}
+
+/// A contracted SMS account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Its senders.
+    pub senders: Vec<Sender>,
+    /// The sender used where the request names none.
+    pub default_sender: Sender,
+    /// What it does with numbers that are not Spanish.
+    pub international: International,
+    /// Most segments that one text may take.
+    pub max_segments: u8,
+    /// Whether a text may go out as UCS-2.
+    pub allow_ucs2: bool,
+    /// Most deliveries that may wait.
+    pub queue_limit: NonZeroU32,
+}
+
+/// What an account does with numbers that are not Spanish.
+#[derive(Debug, Clone)]
+pub struct International {
+    /// Whether it sends abroad at all.
+    pub enabled: bool,
+    /// Where to.
+    pub allowed_regions: Vec<Region>,
+    /// What recipients abroad see: the platform replaces the sender (guide, 2.1.2).
+    pub sender: EffectiveSender,
+}
+
+/// Where a delivery goes.
+#[derive(Debug, Clone)]
+pub struct Route<'a> {
+    /// Who pays.
+    pub administration: &'a Administration,
+    /// The account that carries it.
+    pub account: &'a Account,
+    /// The sender on the wire.
+    pub sender: &'a Sender,
+    /// What the citizen sees.
+    pub effective_sender: EffectiveSender,
+    /// Spanish number or not.
+    pub destination: Destination,
+}
+
+/// Why there is no route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoRoute {
+    /// The account sends nothing abroad.
+    #[error("the account does not send outside Spain (accounts.international.enabled)")]
+    InternationalDisabled,
+    /// The account does not send to the number's region.
+    #[error(
+        "the account does not send to the recipient's country (accounts.international.allowed_regions)"
+    )]
+    CountryNotAllowed,
+    /// The asked sender is none of the account's.
+    #[error("the sender is none of the account's senders")]
+    SenderNotAllowed,
+    /// The asked origin is not on the administration's list.
+    #[error("the origin is not on the administration's list (administration.origins)")]
+    OriginNotAllowed,
+}
+
+/// The administrations of the installation.
+#[derive(Debug, Clone, Default)]
+pub struct Directory(Arc<HashMap<Dir3, Administration>>);
+
+impl Directory {
+    /// A directory of these administrations.
+    pub fn new(administrations: impl IntoIterator<Item = Administration>) -> Self {
+        Self(Arc::new(
+            administrations
+                .into_iter()
+                .map(|administration| (administration.dir3.clone(), administration))
+                .collect(),
+        ))
+    }
+
+    /// The administration of that code.
+    pub fn find(&self, dir3: &Dir3) -> Option<&Administration> {
+        self.0.get(dir3)
+    }
+}
+
+/// Chooses the way of one code.
+pub fn choose<'a>(
+    administration: &'a Administration,
+    recipient: &Recipient,
+    asked_sender: Option<&Sender>,
+    origin: Option<&OriginHost>,
+) -> Result<Route<'a>, NoRoute> {
+    if origin.is_some_and(|origin| !administration.origins.contains(origin)) {
+        return Err(NoRoute::OriginNotAllowed);
+    }
+    // Configuration refuses an administration without accounts.
+    let account = administration
+        .accounts
+        .first()
+        .ok_or(NoRoute::SenderNotAllowed)?;
+    let sender = match asked_sender {
+        None => &account.default_sender,
+        Some(asked) => account
+            .senders
+            .iter()
+            .find(|sender| *sender == asked)
+            .ok_or(NoRoute::SenderNotAllowed)?,
+    };
+    let destination = recipient.destination();
+    let effective_sender = match destination {
+        Destination::National => EffectiveSender::national(sender),
+        Destination::International => account.international.admit(recipient.region())?,
+    };
+    Ok(Route {
+        administration,
+        account,
+        sender,
+        effective_sender,
+        destination,
+    })
+}
+
+impl International {
+    fn admit(&self, region: Region) -> Result<EffectiveSender, NoRoute> {
+        if !self.enabled {
+            return Err(NoRoute::InternationalDisabled);
+        }
+        if !self.allowed_regions.contains(&region) {
+            return Err(NoRoute::CountryNotAllowed);
+        }
+        Ok(self.sender.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn administration() -> Administration {
+        let alias = Sender::parse("ClaveMadrid").unwrap();
+        Administration {
+            dir3: Dir3::parse("L01280796").unwrap(),
+            default_language: Language::Es,
+            origins: vec![OriginHost::parse("clave.gob.es").unwrap()],
+            accounts: vec![Account {
+                id: AccountId::parse("madrid-mn").unwrap(),
+                senders: vec![alias.clone(), Sender::Common],
+                default_sender: alias,
+                international: International {
+                    enabled: true,
+                    allowed_regions: vec![Region::parse("PT").unwrap()],
+                    sender: EffectiveSender::international("638444812").unwrap(),
+                },
+                max_segments: 1,
+                allow_ucs2: false,
+                queue_limit: NonZeroU32::MIN,
+            }],
+        }
+    }
+
+    fn number(text: &str) -> Recipient {
+        Recipient::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_spanish_number_sees_the_sender_that_was_asked_for_or_the_default() {
+        let (administration, spanish) = (administration(), number("+34600000001"));
+        let route = choose(&administration, &spanish, None, None).unwrap();
+        assert_eq!(route.effective_sender.as_str(), "ClaveMadrid");
+        let route = choose(&administration, &spanish, Some(&Sender::Common), None).unwrap();
+        assert_eq!(route.effective_sender.as_str(), "217812");
+        assert_eq!(route.destination, Destination::National);
+    }
+
+    #[test]
+    fn a_number_abroad_sees_the_number_that_the_platform_shows() {
+        let administration = administration();
+        let route = choose(&administration, &number("+351912345678"), None, None).unwrap();
+        assert_eq!(route.effective_sender.as_str(), "638444812");
+        assert_eq!(route.sender.as_str(), "ClaveMadrid");
+    }
+
+    #[test]
+    fn a_country_that_is_not_listed_gets_nothing() {
+        let mut administration = administration();
+        let french = number("+33612345678");
+        let refused = choose(&administration, &french, None, None).unwrap_err();
+        assert_eq!(refused, NoRoute::CountryNotAllowed);
+        administration.accounts[0].international.enabled = false;
+        let refused = choose(&administration, &french, None, None).unwrap_err();
+        assert_eq!(refused, NoRoute::InternationalDisabled);
+    }
+
+    #[test]
+    fn a_sender_is_compared_byte_for_byte() {
+        let administration = administration();
+        let other_case = Sender::parse("claveMadrid").unwrap();
+        let refused = choose(
+            &administration,
+            &number("+34600000001"),
+            Some(&other_case),
+            None,
+        );
+        assert_eq!(refused.unwrap_err(), NoRoute::SenderNotAllowed);
+    }
+
+    #[test]
+    fn an_origin_must_be_on_the_list() {
+        let administration = administration();
+        let spanish = number("+34600000001");
+        let listed = OriginHost::parse("clave.gob.es").unwrap();
+        assert!(choose(&administration, &spanish, None, Some(&listed)).is_ok());
+        let other = OriginHost::parse("clave.example.es").unwrap();
+        let refused = choose(&administration, &spanish, None, Some(&other)).unwrap_err();
+        assert_eq!(refused, NoRoute::OriginNotAllowed);
+    }
+}

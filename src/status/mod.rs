@@ -1,0 +1,174 @@
+//! What became of deliveries: get, list, watch.
+//!
+//! Must not know: how to send. The store is the truth; its signals only wake the watchers.
+
+mod page;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    clock::Clock,
+    domain::{Caller, Delivery, DeliveryId, Role, Scope},
+    store::{DeliveryWatch, ListFilter, Store, StoreError},
+};
+
+pub use page::{PageToken, PageTokenError};
+
+/// Deliveries on a page when the caller does not say.
+pub const DEFAULT_PAGE_SIZE: u32 = 50;
+/// Most deliveries on a page.
+pub const MAX_PAGE_SIZE: u32 = 1000;
+
+/// Answers what became of deliveries, within what each caller may see.
+#[derive(Debug, Clone)]
+pub struct Status {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum StatusError {
+    /// No such delivery for this caller.
+    #[error("no such delivery for this caller")]
+    NotFound,
+    /// The caller may not see this administration, or has not the role.
+    #[error("the administration is not available to this caller")]
+    NotAvailable,
+    /// The page token belongs to another list.
+    #[error("{0}")]
+    PageToken(#[from] PageTokenError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A page of deliveries, newest first.
+#[derive(Debug)]
+pub struct ListedPage {
+    /// The deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// The token of the next page, if there is one.
+    pub next: Option<PageToken>,
+}
+
+impl Status {
+    /// Reads from this store.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// One delivery. What the caller may not see is not found.
+    pub async fn get(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, StatusError> {
+        let delivery = self.store.delivery(id).await?;
+        delivery
+            .filter(|delivery| caller.may(Role::Sender, &delivery.administration))
+            .ok_or(StatusError::NotFound)
+    }
+
+    /// A page of the deliveries that the caller may see. `page_size` 0 means [`DEFAULT_PAGE_SIZE`]; more than
+    /// [`MAX_PAGE_SIZE`] is cut to it.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: ListFilter,
+        page_size: u32,
+        token: Option<&str>,
+    ) -> Result<ListedPage, StatusError> {
+        let filter = within_scope(caller, filter)?;
+        let before = token
+            .map(|token| PageToken::parse(token)?.place_in(&filter))
+            .transpose()?;
+        let wanted = match page_size {
+            0 => DEFAULT_PAGE_SIZE,
+            size => size.min(MAX_PAGE_SIZE),
+        };
+        let limit = NonZeroU32::new(wanted).unwrap_or(NonZeroU32::MIN);
+        let page = self.store.list(filter.clone(), before, limit).await?;
+        Ok(ListedPage {
+            deliveries: page.deliveries,
+            next: page.next.map(|place| PageToken::new(place, &filter)),
+        })
+    }
+
+    /// Begins to follow one delivery.
+    pub async fn watch(&self, caller: &Caller, id: DeliveryId) -> Result<Following, StatusError> {
+        // Watch before reading: a change in between is then seen.
+        let watch = self.store.changes().watch(id);
+        let first = self.get(caller, id).await?;
+        Ok(Following {
+            status: self.clone(),
+            watch,
+            caller: caller.clone(),
+            last: None,
+            next: Some(first),
+        })
+    }
+}
+
+fn within_scope(caller: &Caller, mut filter: ListFilter) -> Result<ListFilter, StatusError> {
+    if !caller.has(Role::Sender) {
+        return Err(StatusError::NotAvailable);
+    }
+    match (&filter.administrations, &caller.scope) {
+        (Some(asked), scope) if !asked.iter().all(|dir3| scope.covers(dir3)) => {
+            return Err(StatusError::NotAvailable);
+        }
+        (None, Scope::Only(listed)) => filter.administrations = Some(listed.clone()),
+        _ => {}
+    }
+    Ok(filter)
+}
+
+/// Follows one delivery: each state that is seen, until it is final. States that follow each other quickly may be seen as
+/// one; the last is always seen.
+#[derive(Debug)]
+pub struct Following {
+    status: Status,
+    watch: DeliveryWatch,
+    caller: Caller,
+    last: Option<Delivery>,
+    next: Option<Delivery>,
+}
+
+impl Following {
+    /// The next state; `None` when the last one was final.
+    pub async fn next(&mut self) -> Option<Result<Delivery, StatusError>> {
+        if let Some(first) = self.next.take() {
+            self.last = Some(first.clone());
+            return Some(Ok(first));
+        }
+        loop {
+            let last = self.last.as_ref()?;
+            let clock = &self.status.clock;
+            let now = clock.now();
+            if last.is_final(now) {
+                return None;
+            }
+            match last.report_deadline {
+                // Without a report by then, the state is final as it is.
+                Some(deadline) => {
+                    let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+                    tokio::select! {
+                        () = self.watch.changed() => {}
+                        () = clock.sleep(left) => return None,
+                    }
+                }
+                None => self.watch.changed().await,
+            }
+            match self.status.get(&self.caller, last.id).await {
+                Ok(delivery) if Some(&delivery) == self.last.as_ref() => {}
+                Ok(delivery) => {
+                    self.last = Some(delivery.clone());
+                    return Some(Ok(delivery));
+                }
+                Err(error) => {
+                    self.last = None;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}

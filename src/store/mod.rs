@@ -1,0 +1,319 @@
+//! The port to the store: what is kept about deliveries, and the named transactions on it.
+//!
+//! Must not know: gateways, gRPC, retry policy. Codes, texts and numbers are sealed before they reach a file. The store is
+//! the truth; its signals ([`Changes`]) only wake those who then read.
+
+mod changes;
+mod content;
+pub mod sealing;
+pub mod sqlite;
+
+use std::{fmt, num::NonZeroU32};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::domain::{
+    AccountId, AttemptToken, CallerName, CredentialsVersion, Delivery, DeliveryId, DeliveryState,
+    Dir3, EffectiveSender, Encoding, GatewayMessageId, Language, OneTimeCode, OriginHost, Purpose,
+    Reason, Recipient, Reference, RequestId, SecretText, Sender,
+};
+
+pub use changes::{Changes, DeliveryWatch, LaneBell};
+pub use content::Content;
+
+/// Identifies a request: repeats of it are one delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    /// Who asks.
+    pub caller: CallerName,
+    /// The id that the caller chose.
+    pub request_id: RequestId,
+}
+
+/// A delivery about to be accepted: routed and composed.
+#[derive(Debug)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The request that asks for it.
+    pub key: RequestKey,
+    /// What the request said, for telling a repeat from another request under the same id.
+    pub content: Content,
+    /// Who pays.
+    pub administration: Dir3,
+    /// The account that carries it.
+    pub account: AccountId,
+    /// Most deliveries that may wait for this account.
+    pub queue_limit: NonZeroU32,
+    /// Who gets it.
+    pub recipient: Recipient,
+    /// The composed text.
+    pub text: SecretText,
+    /// The sender on the wire.
+    pub sender: Sender,
+    /// What the citizen sees.
+    pub effective_sender: EffectiveSender,
+    /// Why the code is sent.
+    pub purpose: Purpose,
+    /// The language of the text.
+    pub language: Language,
+    /// The encoding of the text.
+    pub encoding: Encoding,
+    /// Billed SMS parts.
+    pub segments: u8,
+    /// The caller's own id.
+    pub reference: Option<Reference>,
+    /// Now.
+    pub create_time: Timestamp,
+    /// When the code stops being worth anything.
+    pub expire_time: Timestamp,
+}
+
+/// What became of an acceptance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Stored: it is on the disk.
+    Stored(Delivery),
+    /// The same request had been accepted before.
+    Replayed(Delivery),
+    /// Another request had been accepted under this id.
+    Reused,
+    /// Too many deliveries wait for this account.
+    QueueFull,
+    /// The gateway rejects the account's credentials.
+    CredentialsRejected,
+}
+
+/// What is known of a request id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// The same request made this delivery.
+    Same(Delivery),
+    /// Another request took the id.
+    Reused,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancellation {
+    /// Withdrawn before submission (or withdrawn earlier).
+    Cancelled(Delivery),
+    /// Too late, in this state.
+    TooLate(DeliveryState),
+    /// No such delivery.
+    NotFound,
+}
+
+/// Asks for the work of one lane.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// Whose lane.
+    pub account: AccountId,
+    /// Most deliveries to take.
+    pub limit: NonZeroU32,
+    /// Now.
+    pub now: Timestamp,
+    /// A code that expires at or before this moment cannot make it any more: now plus the gateway's expected latency.
+    pub must_outlive: Timestamp,
+}
+
+/// Deliveries whose attempt is committed as started under one token.
+#[derive(Debug)]
+pub struct Leased {
+    /// Counts only with this token can record an outcome.
+    pub token: AttemptToken,
+    /// The work, oldest first.
+    pub work: Vec<Work>,
+    /// When the next delivery that waits for its time is due, where there is one and no work was found.
+    pub next_due: Option<Timestamp>,
+}
+
+/// One leased delivery with its secrets in clear.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// Who gets it.
+    pub recipient: Recipient,
+    /// What it says.
+    pub text: SecretText,
+    /// The sender on the wire.
+    pub sender: Sender,
+    /// When the code stops being worth anything.
+    pub expire_time: Timestamp,
+    /// When it was stored.
+    pub create_time: Timestamp,
+    /// Billed SMS parts.
+    pub segments: u8,
+    /// How many attempts there are, this one included.
+    pub attempt: u32,
+}
+
+/// What a lane says about one delivery after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The gateway took it.
+    Sent {
+        /// Its id there.
+        message_id: Option<GatewayMessageId>,
+        /// Until when a report may follow; `None` where the gateway sends none.
+        report_deadline: Option<Timestamp>,
+    },
+    /// It will not arrive.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// The gateway's own code.
+        code: Option<i64>,
+    },
+    /// Nothing was sent; it waits again.
+    Waiting {
+        /// Not before this moment.
+        not_before: Timestamp,
+        /// Why it was not sent.
+        reason: Reason,
+        /// The gateway's own code.
+        code: Option<i64>,
+    },
+    /// Nothing was sent and its time is over.
+    Expired,
+    /// It may or may not have been sent.
+    Uncertain {
+        /// What was seen.
+        reason: Reason,
+        /// Until when a report may settle it; `None` where the gateway sends none.
+        report_deadline: Option<Timestamp>,
+    },
+}
+
+/// Closes a lane because its gateway rejects the account's credentials.
+#[derive(Debug, Clone)]
+pub struct LaneClosing {
+    /// Whose lane.
+    pub account: AccountId,
+    /// The rejected credentials.
+    pub credentials: CredentialsVersion,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListFilter {
+    /// Only of these administrations; `None` for all.
+    pub administrations: Option<Vec<Dir3>>,
+    /// Only in these states; empty for all.
+    pub states: Vec<DeliveryState>,
+    /// Only stored at or after this moment.
+    pub created_from: Option<Timestamp>,
+    /// Only stored before this moment.
+    pub created_until: Option<Timestamp>,
+    /// Only with this reference.
+    pub reference: Option<Reference>,
+}
+
+/// Place in the order of acceptance, newest highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sequence(pub i64);
+
+/// A page of deliveries, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Sequence>,
+}
+
+/// Why the store did not do what it was asked. Nothing was changed unless the variant says otherwise.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Too much waits for the disk: try again soon.
+    #[error("the store has more waiting than it may hold (store.queue)")]
+    Busy,
+    /// The store cannot read or write; it may recover by itself.
+    #[error(
+        "the store cannot be read or written: {0}; look at the disk and the permissions of store.url"
+    )]
+    Unavailable(String),
+    /// A row holds what no version of this program writes.
+    #[error(
+        "the store holds a row that cannot be read: {0}; restore a backup or ask the developers"
+    )]
+    Corrupt(String),
+    /// The process is ending.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Keeps deliveries. Every method is one named transaction; none is open while it returns.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Stores a delivery and answers when it is on the disk; settles races of one request id.
+    async fn accept(&self, new: NewDelivery) -> Result<Acceptance, StoreError>;
+    /// What is known of a request.
+    async fn receipt_of(
+        &self,
+        key: &RequestKey,
+        content: &Content,
+    ) -> Result<Option<Receipt>, StoreError>;
+    /// One delivery.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+    /// A page of deliveries older than `before`.
+    async fn list(
+        &self,
+        filter: ListFilter,
+        before: Option<Sequence>,
+        limit: NonZeroU32,
+    ) -> Result<Page, StoreError>;
+    /// Withdraws a delivery that has not been submitted.
+    async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Cancellation, StoreError>;
+    /// Takes the due work of a lane: what is too late becomes `EXPIRED`, the rest `SENDING` with a recorded attempt.
+    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
+    /// Records what became of leased deliveries, and closes the lane where that follows; a delivery that is no longer
+    /// held under `token` is left alone.
+    async fn settle(
+        &self,
+        token: AttemptToken,
+        settlements: Vec<(DeliveryId, Settlement)>,
+        closing: Option<LaneClosing>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Whether a lane may work with these credentials; others than the rejected ones open it again.
+    async fn open_lane(
+        &self,
+        account: AccountId,
+        credentials: CredentialsVersion,
+    ) -> Result<bool, StoreError>;
+    /// Turns every waiting delivery that expires at or before `now` into `EXPIRED`; answers how many.
+    async fn expire_overdue(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// Turns `SENDING` deliveries of a process that is gone into `UNCERTAIN`; answers how many. Only at start.
+    async fn recover_interrupted(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// How many deliveries wait, for each account that has any.
+    async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError>;
+    /// The signals of this store.
+    fn changes(&self) -> &Changes;
+}
+
+/// The parts of a request that make its content: all that the caller wrote, nothing that was derived.
+#[derive(Debug, Clone)]
+pub struct ContentParts<'a> {
+    /// Who pays.
+    pub administration: &'a Dir3,
+    /// Who gets it.
+    pub recipient: &'a Recipient,
+    /// The code.
+    pub code: &'a OneTimeCode,
+    /// Why it is sent.
+    pub purpose: Purpose,
+    /// The language as asked.
+    pub language: &'a str,
+    /// When the code stops being worth anything.
+    pub expire_time: Timestamp,
+    /// Host for the origin-bound line.
+    pub origin: Option<&'a OriginHost>,
+    /// The sender as asked.
+    pub sender: Option<&'a Sender>,
+    /// The caller's own id.
+    pub reference: Option<&'a Reference>,
+}

@@ -1,0 +1,409 @@
+//! Sealing of codes and numbers at rest, and keyed hashes where machines compare.
+//!
+//! One key file holds the installation's master key; three keys are derived from it (HKDF-SHA-256): one that seals
+//! (AES-256-GCM), one that finds numbers again (HMAC-SHA-256; a bare hash of a Spanish mobile falls in minutes) and one
+//! that compares requests.
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use aes_gcm::{
+    Aes256Gcm, Nonce,
+    aead::{Aead as _, Generate as _, KeyInit as _, Payload},
+};
+use hmac::{Hmac, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::Content;
+use crate::domain::{CredentialsVersion, DeliveryId, Recipient, Region, SecretText};
+
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 12;
+/// `u32` key id, then the nonce, then the sealed bytes with their tag.
+const HEADER_BYTES: usize = 4 + NONCE_BYTES;
+/// A key file is a few lines.
+const KEY_FILE_LIMIT_BYTES: u64 = 64 * 1024;
+
+/// Why there is no sealer. The message says what to do.
+#[derive(Debug, Error)]
+pub enum KeyFileError {
+    /// The file cannot be read or made.
+    #[error("{path}: cannot be read or made: {source}; check the directory and its permissions")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others can read the key.
+    #[error("{0}: others can read this key; run: chmod 600 {0}")]
+    Exposed(PathBuf),
+    /// It is not a key file.
+    #[error(
+        "{0}: is not a sealing key: one line '<id>:<64 hexadecimal digits>' is needed; restore it from your backup, a new one cannot open what the old one sealed"
+    )]
+    Malformed(PathBuf),
+}
+
+/// A sealed value could not be opened: another key sealed it, or it was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("sealed with another key, or changed since")]
+pub struct OpenError;
+
+/// Seals, opens and compares with the keys of one installation.
+pub struct Sealer {
+    key_id: u32,
+    cipher: Aes256Gcm,
+    recipients: Hmac<Sha256>,
+    fingerprints: Hmac<Sha256>,
+    credentials: Hmac<Sha256>,
+    check: [u8; 16],
+}
+
+/// Keyed hash of a number: the same number has the same hash in one installation and means nothing elsewhere.
+pub type RecipientHash = [u8; 32];
+
+/// Keyed hash of what a request said.
+pub type Fingerprint = [u8; 32];
+
+impl Sealer {
+    /// Reads the key file, or makes it (mode 0600, on the disk before it is used) where there is none.
+    pub fn from_file(path: &Path) -> Result<Self, KeyFileError> {
+        let io = |source| KeyFileError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        match File::open(path) {
+            Ok(file) => Self::read(path, &file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_key_file(path).map_err(io)?;
+                Self::read(path, &File::open(path).map_err(io)?)
+            }
+            Err(error) => Err(io(error)),
+        }
+    }
+
+    fn read(path: &Path, file: &File) -> Result<Self, KeyFileError> {
+        let io = |source| KeyFileError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
+            return Err(KeyFileError::Exposed(path.to_owned()));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(KEY_FILE_LIMIT_BYTES)
+            .read_to_string(&mut text)
+            .map_err(io)?;
+        let (key_id, key) =
+            parse_key_file(&text).ok_or_else(|| KeyFileError::Malformed(path.to_owned()))?;
+        Ok(Self::from_key(key_id, &key))
+    }
+
+    /// A sealer with this master key.
+    pub fn from_key(key_id: u32, master: &[u8; KEY_BYTES]) -> Self {
+        let hkdf = hkdf::Hkdf::<Sha256>::new(Some(b"clave-otp v1"), master);
+        let derive = |purpose: &[u8]| {
+            let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
+            // 32 bytes are far below the 8,160 that HKDF-SHA-256 can give, its only failure.
+            hkdf.expand(purpose, key.as_mut_slice())
+                .expect("32 bytes are within HKDF's limit");
+            key
+        };
+        let keyed = |purpose: &[u8]| {
+            // HMAC takes keys of any length.
+            <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(derive(purpose).as_slice())
+                .expect("HMAC takes any key length")
+        };
+        let mut check = [0_u8; 16];
+        check.copy_from_slice(
+            &keyed(b"key check")
+                .chain_update(key_id.to_be_bytes())
+                .finalize()
+                .into_bytes()[..16],
+        );
+        Self {
+            key_id,
+            cipher: Aes256Gcm::new(derive(b"seal").as_slice().try_into().expect("32 bytes")),
+            recipients: keyed(b"recipients"),
+            fingerprints: keyed(b"fingerprints"),
+            credentials: keyed(b"credentials"),
+            check,
+        }
+    }
+
+    /// Tells one key from another without telling the key; kept in the store so that a wrong key is seen at start.
+    pub fn check_value(&self) -> &[u8; 16] {
+        &self.check
+    }
+
+    /// Keyed hash of a number.
+    pub fn recipient_hash(&self, recipient: &Recipient) -> RecipientHash {
+        self.recipients
+            .clone()
+            .chain_update(recipient.expose_e164().as_bytes())
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Keyed hash of what a request said: comparing it tells a repeat from another request, and without the key it tells
+    /// nothing about the code.
+    pub fn fingerprint(&self, content: &Content) -> Fingerprint {
+        self.fingerprints
+            .clone()
+            .chain_update(content.as_bytes())
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Tells one set of credentials from another.
+    pub fn credentials_version(
+        &self,
+        user: &SecretString,
+        password: &SecretString,
+    ) -> CredentialsVersion {
+        let hash = self
+            .credentials
+            .clone()
+            .chain_update((user.expose_secret().len() as u64).to_be_bytes())
+            .chain_update(user.expose_secret())
+            .chain_update(password.expose_secret())
+            .finalize()
+            .into_bytes();
+        let mut version = [0; 16];
+        version.copy_from_slice(&hash[..16]);
+        CredentialsVersion::from_bytes(version)
+    }
+
+    /// Seals a text for one delivery; it opens for no other.
+    pub fn seal_text(&self, id: DeliveryId, text: &SecretText) -> Vec<u8> {
+        self.seal(id, b"text", text.expose().as_bytes())
+    }
+
+    /// Opens a text sealed for this delivery.
+    pub fn open_text(&self, id: DeliveryId, sealed: &[u8]) -> Result<SecretText, OpenError> {
+        let clear = self.open(id, b"text", sealed)?;
+        let text = std::str::from_utf8(&clear).map_err(|_| OpenError)?;
+        Ok(SecretText::new(text.to_owned()))
+    }
+
+    /// Seals a number for one delivery.
+    pub fn seal_recipient(&self, id: DeliveryId, recipient: &Recipient) -> Vec<u8> {
+        let mut clear = Zeroizing::new(String::with_capacity(18));
+        clear.push_str(recipient.region().as_str());
+        clear.push_str(recipient.expose_e164());
+        self.seal(id, b"recipient", clear.as_bytes())
+    }
+
+    /// Opens a number sealed for this delivery.
+    pub fn open_recipient(&self, id: DeliveryId, sealed: &[u8]) -> Result<Recipient, OpenError> {
+        let clear = self.open(id, b"recipient", sealed)?;
+        let text = std::str::from_utf8(&clear).map_err(|_| OpenError)?;
+        let (region, e164) = text.split_at_checked(2).ok_or(OpenError)?;
+        Ok(Recipient::from_stored(
+            e164,
+            Region::parse(region).ok_or(OpenError)?,
+        ))
+    }
+
+    fn seal(&self, id: DeliveryId, field: &[u8], clear: &[u8]) -> Vec<u8> {
+        // A random nonce repeats with odds of one in a million only after 2^38 values, a thousand years of codes.
+        let nonce = Nonce::generate();
+        let sealed = self
+            .cipher
+            .encrypt(
+                &nonce,
+                Payload {
+                    msg: clear,
+                    aad: &bound_to(id, field),
+                },
+            )
+            // Fails only for inputs of 64 GiB.
+            .expect("texts and numbers are short");
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + sealed.len());
+        bytes.extend_from_slice(&self.key_id.to_be_bytes());
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&sealed);
+        bytes
+    }
+
+    fn open(
+        &self,
+        id: DeliveryId,
+        field: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (key_id, rest) = sealed.split_at_checked(4).ok_or(OpenError)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES).ok_or(OpenError)?;
+        if key_id != self.key_id.to_be_bytes() {
+            return Err(OpenError);
+        }
+        let nonce = Nonce::try_from(nonce).map_err(|_| OpenError)?;
+        self.cipher
+            .decrypt(
+                &nonce,
+                Payload {
+                    msg: sealed,
+                    aad: &bound_to(id, field),
+                },
+            )
+            .map(Zeroizing::new)
+            .map_err(|_| OpenError)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Sealer(key {})", self.key_id)
+    }
+}
+
+/// What a sealed value is bound to, so that a row cannot be given another's text or number.
+fn bound_to(id: DeliveryId, field: &[u8]) -> Vec<u8> {
+    [id.as_bytes().as_slice(), field].concat()
+}
+
+fn parse_key_file(text: &str) -> Option<(u32, Zeroizing<[u8; KEY_BYTES]>)> {
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (key_id, digits) = lines.next()?.split_once(':')?;
+    let digits = digits.trim().as_bytes();
+    if digits.len() != 2 * KEY_BYTES || lines.next().is_some() {
+        return None;
+    }
+    let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some((key_id.trim().parse().ok()?, key))
+}
+
+fn make_key_file(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(directory)?;
+    let key = Zeroizing::new(<[u8; KEY_BYTES]>::generate());
+    let mut text = Zeroizing::new(String::with_capacity(256));
+    text.push_str(
+        "# Sealing key of clave-otp. Keep a copy in a safe place: without it nobody can open what waits to be sent.\n1:",
+    );
+    for byte in key.iter() {
+        for nibble in [byte >> 4, byte & 15] {
+            // A nibble is always a hexadecimal digit.
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    text.push('\n');
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer() -> Sealer {
+        Sealer::from_key(1, &[7; KEY_BYTES])
+    }
+
+    fn id() -> DeliveryId {
+        DeliveryId::new(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_own_delivery_alone() {
+        let (sealer, id) = (sealer(), id());
+        let bytes = sealer.seal_text(id, &SecretText::new("su código es 748291".into()));
+        assert!(!String::from_utf8_lossy(&bytes).contains("748291"));
+        let opened = sealer.open_text(id, &bytes).unwrap();
+        assert_eq!(opened.expose(), "su código es 748291");
+        assert!(sealer.open_text(self::id(), &bytes).is_err());
+        assert!(sealer.open_recipient(id, &bytes).is_err());
+        assert!(
+            Sealer::from_key(1, &[8; KEY_BYTES])
+                .open_text(id, &bytes)
+                .is_err()
+        );
+        assert!(
+            Sealer::from_key(2, &[7; KEY_BYTES])
+                .open_text(id, &bytes)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_number_comes_back_with_its_region() {
+        let (sealer, id) = (sealer(), id());
+        let recipient = Recipient::parse("+351912345678").unwrap();
+        let bytes = sealer.seal_recipient(id, &recipient);
+        assert_eq!(sealer.open_recipient(id, &bytes), Ok(recipient));
+    }
+
+    #[test]
+    fn a_changed_or_cut_value_does_not_open() {
+        let (sealer, id) = (sealer(), id());
+        let bytes = sealer.seal_text(id, &SecretText::new("text".into()));
+        for length in 0..bytes.len() {
+            assert!(sealer.open_text(id, &bytes[..length]).is_err());
+        }
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert!(sealer.open_text(id, &changed).is_err());
+        }
+    }
+
+    #[test]
+    fn the_key_file_is_made_once_and_for_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data/sealing.key");
+        let made = Sealer::from_file(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let read = Sealer::from_file(&path).unwrap();
+        assert_eq!(made.check_value(), read.check_value());
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sealing.key");
+        Sealer::from_file(&path).unwrap();
+        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&path, open_to_all).unwrap();
+        let refused = Sealer::from_file(&path).unwrap_err();
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+    }
+
+    #[test]
+    fn something_else_is_not_a_key() {
+        for text in [
+            "",
+            "hello",
+            "1:00",
+            "x:".repeat(40).as_str(),
+            "# only a comment\n",
+        ] {
+            assert!(parse_key_file(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+-- Times are microseconds since 1970 (UTC). States are the numbers of `DeliveryState::to_stored`.
+
+CREATE TABLE installation (
+    only_row  INTEGER PRIMARY KEY CHECK (only_row = 1),
+    key_check BLOB NOT NULL                 -- tells at start whether the sealing key is the one this store was made with
+) STRICT;
+
+CREATE TABLE deliveries (
+    seq                INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of acceptance, never used again
+    id                 BLOB NOT NULL UNIQUE,
+    caller             TEXT NOT NULL,
+    request_id         BLOB NOT NULL,
+    fingerprint        BLOB NOT NULL,       -- keyed hash of the request's content
+    administration     TEXT NOT NULL,
+    account            TEXT NOT NULL,
+    state              INTEGER NOT NULL,
+    reason             TEXT,
+    sender             TEXT NOT NULL,       -- on the wire
+    effective_sender   TEXT NOT NULL,       -- what the citizen sees
+    destination        TEXT NOT NULL,
+    masked_recipient   TEXT NOT NULL,
+    recipient_hash     BLOB NOT NULL,       -- keyed hash
+    sealed_recipient   BLOB,
+    sealed_text        BLOB,                -- gone as soon as no attempt can need it
+    purpose            TEXT NOT NULL,
+    language           TEXT NOT NULL,
+    encoding           TEXT NOT NULL,
+    segments           INTEGER NOT NULL,
+    attempts           INTEGER NOT NULL DEFAULT 0,
+    attempt_token      BLOB,                -- of the attempt under way
+    not_before         INTEGER NOT NULL DEFAULT 0,
+    gateway_message_id TEXT,
+    gateway_code       INTEGER,
+    reference          TEXT,
+    create_time        INTEGER NOT NULL,
+    expire_time        INTEGER NOT NULL,
+    submit_time        INTEGER,
+    report_time        INTEGER,
+    update_time        INTEGER NOT NULL,
+    report_deadline    INTEGER,
+    UNIQUE (caller, request_id)
+) STRICT;
+
+-- What a lane takes, in its order.
+CREATE INDEX deliveries_waiting ON deliveries (account, seq) WHERE state = 1;
+-- What runs out of time while nobody takes it.
+CREATE INDEX deliveries_expiring ON deliveries (expire_time) WHERE state = 1;
+-- What a process that is gone left behind.
+CREATE INDEX deliveries_sending ON deliveries (account) WHERE state = 2;
+-- What callers list.
+CREATE INDEX deliveries_of_administration ON deliveries (administration, seq);
+CREATE INDEX deliveries_by_reference ON deliveries (reference, seq) WHERE reference IS NOT NULL;
+
+-- Written before the first byte goes out; the outcome follows.
+CREATE TABLE attempts (
+    delivery     INTEGER NOT NULL REFERENCES deliveries (seq),
+    number       INTEGER NOT NULL,
+    account      TEXT NOT NULL,
+    start_time   INTEGER NOT NULL,
+    end_time     INTEGER,
+    outcome      TEXT,                      -- SENT, FAILED, NOT_SENT, UNCERTAIN; NULL while it is under way
+    reason       TEXT,
+    gateway_code INTEGER,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+-- Lanes whose gateway rejected the account's credentials; other credentials open them again.
+CREATE TABLE closed_lanes (
+    account     TEXT PRIMARY KEY,
+    credentials BLOB NOT NULL,              -- keyed hash of the rejected ones
+    close_time  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,268 @@
+//! The embedded store: one SQLite file in WAL mode, every commit flushed to the disk.
+//!
+//! One thread writes and commits in groups, a few read. Sealing and opening happen on the caller's side: the writing
+//! thread is the narrow place of the whole product.
+
+mod readers;
+mod reads;
+mod rows;
+mod schema;
+mod transactions;
+mod writer;
+
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{
+    Acceptance, Cancellation, Changes, Content, LaneClosing, LeaseRequest, Leased, ListFilter,
+    NewDelivery, Page, Receipt, RequestKey, Sequence, Settlement, Store, StoreError, Work,
+    sealing::{OpenError, Sealer},
+};
+use crate::domain::{
+    AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Reason, Sender,
+};
+use readers::Readers;
+pub use schema::OpenStoreError;
+use schema::Ownership;
+use transactions::{SealedDelivery, SealedWork};
+use writer::Writer;
+
+/// How the embedded store works.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The database file; made where there is none.
+    pub path: PathBuf,
+    /// Most transactions that may wait for the disk (`store.queue`).
+    pub queue: NonZeroUsize,
+    /// Most transactions in one commit (`store.max_group`).
+    pub max_group: NonZeroUsize,
+    /// Reading threads (`store.readers`).
+    pub readers: NonZeroUsize,
+}
+
+/// The embedded store.
+pub struct SqliteStore {
+    // Dropped in this order: the threads end when their senders are gone, then the file is given up.
+    writer: Writer,
+    readers: Readers,
+    sealer: Arc<Sealer>,
+    changes: Changes,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _ownership: Ownership,
+}
+
+impl SqliteStore {
+    /// Opens the database, brings it up to date and becomes its only owner.
+    pub fn open(options: &SqliteOptions, sealer: Arc<Sealer>) -> Result<Self, OpenStoreError> {
+        let path: &Path = &options.path;
+        let not_writable = |reason: String| OpenStoreError::NotWritable {
+            path: path.to_owned(),
+            reason,
+        };
+        let (ownership, connection) = schema::prepare(path, &sealer)?;
+        let waiting = reads::waiting(&connection).map_err(|e| not_writable(e.to_string()))?;
+        let changes = Changes::default();
+        let reading = (0..options.readers.get())
+            .map(|_| schema::connect_reader(path))
+            .collect::<rusqlite::Result<Vec<_>>>()
+            .map_err(|error| not_writable(error.to_string()))?;
+        let (readers, mut threads) =
+            Readers::start(reading, options.queue).map_err(|e| not_writable(e.to_string()))?;
+        let (writer, thread) = Writer::start(
+            connection,
+            waiting.into_iter().collect(),
+            changes.clone(),
+            options.queue,
+            options.max_group,
+        )
+        .map_err(|error| not_writable(error.to_string()))?;
+        threads.push(thread);
+        Ok(Self {
+            writer,
+            readers,
+            sealer,
+            changes,
+            threads: Mutex::new(threads),
+            _ownership: ownership,
+        })
+    }
+
+    /// Ends the threads when all that was handed over is on the disk. Blocks: not for the reactor.
+    pub fn close(self) {
+        let Self {
+            writer,
+            readers,
+            threads,
+            ..
+        } = self;
+        drop((writer, readers));
+        for thread in threads.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+
+    fn open_work(&self, sealed: &SealedWork) -> Result<Work, (DeliveryId, OpenError)> {
+        let failed = |error| (sealed.id, error);
+        Ok(Work {
+            id: sealed.id,
+            recipient: self
+                .sealer
+                .open_recipient(sealed.id, &sealed.sealed_recipient)
+                .map_err(failed)?,
+            text: self
+                .sealer
+                .open_text(sealed.id, &sealed.sealed_text)
+                .map_err(failed)?,
+            sender: Sender::parse(&sealed.sender).map_err(|_| failed(OpenError))?,
+            expire_time: sealed.expire_time,
+            create_time: sealed.create_time,
+            segments: sealed.segments,
+            attempt: sealed.attempt,
+        })
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SqliteStore")
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, new: NewDelivery) -> Result<Acceptance, StoreError> {
+        let sealed = SealedDelivery {
+            fingerprint: self.sealer.fingerprint(&new.content),
+            recipient_hash: self.sealer.recipient_hash(&new.recipient),
+            sealed_recipient: self.sealer.seal_recipient(new.id, &new.recipient),
+            sealed_text: self.sealer.seal_text(new.id, &new.text),
+            new,
+        };
+        self.writer
+            .try_write(move |unit| transactions::accept(unit, &sealed))
+            .await
+    }
+
+    async fn receipt_of(
+        &self,
+        key: &RequestKey,
+        content: &Content,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let key = key.clone();
+        let fingerprint = self.sealer.fingerprint(content);
+        self.readers
+            .read(move |connection| reads::receipt_of(connection, &key, &fingerprint))
+            .await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.readers
+            .read(move |connection| reads::delivery(connection, id))
+            .await
+    }
+
+    async fn list(
+        &self,
+        filter: ListFilter,
+        before: Option<Sequence>,
+        limit: NonZeroU32,
+    ) -> Result<Page, StoreError> {
+        self.readers
+            .read(move |connection| reads::list(connection, &filter, before, limit))
+            .await
+    }
+
+    async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Cancellation, StoreError> {
+        self.writer
+            .try_write(move |unit| transactions::cancel(unit, id, now))
+            .await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
+        let token = AttemptToken::random();
+        let now = request.now;
+        let found = self
+            .writer
+            .write(move |unit| transactions::lease(unit, &request, token))
+            .await?;
+        let mut leased = Leased {
+            token,
+            work: Vec::with_capacity(found.work.len()),
+            next_due: found.next_due,
+        };
+        let mut unreadable = Vec::new();
+        for sealed in found.work {
+            match self.open_work(&sealed) {
+                Ok(work) => leased.work.push(work),
+                Err((id, error)) => {
+                    tracing::error!(delivery = %id, %error, "store: a delivery cannot be opened and will not be sent");
+                    let reason = Reason::known(Reason::STORE_UNREADABLE);
+                    unreadable.push((id, Settlement::Failed { reason, code: None }));
+                }
+            }
+        }
+        if !unreadable.is_empty() {
+            self.settle(token, unreadable, None, now).await?;
+        }
+        Ok(leased)
+    }
+
+    async fn settle(
+        &self,
+        token: AttemptToken,
+        settlements: Vec<(DeliveryId, Settlement)>,
+        closing: Option<LaneClosing>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(move |unit| {
+                for (id, settlement) in &settlements {
+                    transactions::settle(unit, token, *id, settlement, now)?;
+                }
+                match &closing {
+                    Some(closing) => transactions::close_lane(unit, closing, now),
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+
+    async fn open_lane(
+        &self,
+        account: AccountId,
+        credentials: CredentialsVersion,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |unit| transactions::open_lane(unit, &account, credentials))
+            .await
+    }
+
+    async fn expire_overdue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |unit| transactions::expire_overdue(unit, now))
+            .await
+    }
+
+    async fn recover_interrupted(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |unit| transactions::recover_interrupted(unit, now))
+            .await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        self.readers.read(reads::waiting).await
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.changes
+    }
+}

@@ -1,0 +1,184 @@
+//! Opening the database: its settings, its owner, its migrations, its key.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use thiserror::Error;
+
+use crate::store::sealing::Sealer;
+
+/// One file for each step; the number of steps done is the database's `user_version`. A step is never changed once it has
+/// been released.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_deliveries.sql")];
+
+/// Statements kept prepared on each connection; more than the program has.
+const PREPARED_STATEMENTS: usize = 64;
+
+/// Why the database cannot be opened. The message says what to do.
+#[derive(Debug, Error)]
+pub enum OpenStoreError {
+    /// The directory or the file cannot be made or written.
+    #[error(
+        "{path}: cannot be made or written: {reason}; check the directory of store.url and its permissions"
+    )]
+    NotWritable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// Another process owns it.
+    #[error(
+        "{0}: another clave-otp process works on this database; two would send codes twice: stop the other, or give this one a store.url of its own"
+    )]
+    Owned(PathBuf),
+    /// It was made by a newer version.
+    #[error(
+        "{path}: was written by a newer version (schema {found}, this version knows {known}); start the newer version"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Schema found.
+        found: usize,
+        /// Newest schema known.
+        known: usize,
+    },
+    /// The sealing key is another.
+    #[error(
+        "{0}: was sealed with another key; put back the file of store.sealing_key_file that this database was made with"
+    )]
+    OtherKey(PathBuf),
+}
+
+/// Held as long as the process works on the database; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Ownership {
+    _lock: File,
+}
+
+/// Makes the file where there is none, becomes its owner and brings it up to date.
+pub(super) fn prepare(
+    path: &Path,
+    sealer: &Sealer,
+) -> Result<(Ownership, Connection), OpenStoreError> {
+    let not_writable = |reason: String| OpenStoreError::NotWritable {
+        path: path.to_owned(),
+        reason,
+    };
+    let ownership = own(path)?;
+    let mut connection = connect(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+    )
+    .map_err(|error| not_writable(error.to_string()))?;
+    migrate(path, &mut connection)?;
+    check_key(path, &connection, sealer)?;
+    Ok((ownership, connection))
+}
+
+/// Opens one more connection that only reads.
+pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn own(path: &Path) -> Result<Ownership, OpenStoreError> {
+    let not_writable = |error: io::Error| OpenStoreError::NotWritable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(not_writable)?;
+    }
+    // The database itself must not be readable by others: numbers and texts are sealed, the rest is not.
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(not_writable)?;
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(not_writable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Ownership { _lock: lock }),
+        Err(TryLockError::WouldBlock) => Err(OpenStoreError::Owned(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(not_writable(error)),
+    }
+}
+
+fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit is on the disk when it returns, also when the power goes.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted is overwritten: a destroyed code leaves no copy in free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenStoreError> {
+    let not_writable = |error: rusqlite::Error| OpenStoreError::NotWritable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let done: u32 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(not_writable)?;
+    let done = done as usize;
+    if done > MIGRATIONS.len() {
+        return Err(OpenStoreError::Newer {
+            path: path.to_owned(),
+            found: done,
+            known: MIGRATIONS.len(),
+        });
+    }
+    for (step, script) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction().map_err(not_writable)?;
+        transaction.execute_batch(script).map_err(not_writable)?;
+        transaction
+            .execute_batch(&format!("PRAGMA user_version = {}", step + 1))
+            .map_err(not_writable)?;
+        transaction.commit().map_err(not_writable)?;
+    }
+    Ok(())
+}
+
+fn check_key(path: &Path, connection: &Connection, sealer: &Sealer) -> Result<(), OpenStoreError> {
+    let not_writable = |error: rusqlite::Error| OpenStoreError::NotWritable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let known: Option<Vec<u8>> = connection
+        .query_row("SELECT key_check FROM installation", [], |row| row.get(0))
+        .optional()
+        .map_err(not_writable)?;
+    match known {
+        Some(known) if known == sealer.check_value() => Ok(()),
+        Some(_) => Err(OpenStoreError::OtherKey(path.to_owned())),
+        // Also tries that the file can be written, before anything is accepted.
+        None => connection
+            .execute(
+                "INSERT INTO installation (only_row, key_check) VALUES (1, ?1)",
+                params![sealer.check_value()],
+            )
+            .map(drop)
+            .map_err(not_writable),
+    }
+}

@@ -1,0 +1,251 @@
+//! The one thread that writes, and commits in groups.
+//!
+//! While one group is on its way to the disk the next one gathers; one flush serves all that wait. A transaction's answer
+//! leaves only when its group is on the disk.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    num::NonZeroUsize,
+    thread,
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    domain::{AccountId, DeliveryId},
+    store::{Changes, StoreError},
+    telemetry::names,
+};
+
+/// What a transaction works with: the connection, and notes of what it changed.
+pub(super) struct Unit<'a> {
+    pub(super) connection: &'a Connection,
+    changed: Vec<DeliveryId>,
+    bells: BTreeSet<AccountId>,
+    waiting: &'a HashMap<AccountId, u64>,
+    waiting_change: HashMap<AccountId, i64>,
+}
+
+impl Unit<'_> {
+    /// Notes that a delivery changed: its watchers are woken after the commit.
+    pub(super) fn note_change(&mut self, id: DeliveryId) {
+        self.changed.push(id);
+    }
+
+    /// Notes that `by` more (or fewer) deliveries wait for an account.
+    pub(super) fn note_waiting(&mut self, account: &AccountId, by: i64) {
+        *self.waiting_change.entry(account.clone()).or_default() += by;
+        if by > 0 {
+            self.bells.insert(account.clone());
+        }
+    }
+
+    /// How many deliveries wait for an account, this group's changes included.
+    pub(super) fn waiting_for(&self, account: &AccountId) -> u64 {
+        let before = self.waiting.get(account).copied().unwrap_or_default();
+        let change = self
+            .waiting_change
+            .get(account)
+            .copied()
+            .unwrap_or_default();
+        before.saturating_add_signed(change)
+    }
+}
+
+/// Whether the group is on the disk, or why not.
+type Committed = Result<(), String>;
+
+/// A transaction that waits for its group, with its way back to whoever asked.
+trait Job: Send {
+    fn run(&mut self, unit: &mut Unit<'_>) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, committed: &Committed);
+}
+
+struct Pending<T, F> {
+    transaction: Option<F>,
+    value: Option<T>,
+    sender: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, unit: &mut Unit<'_>) -> rusqlite::Result<()> {
+        if let Some(transaction) = self.transaction.take() {
+            self.value = Some(transaction(unit)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: &Committed) {
+        let result = match (committed, self.value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Err(reason), _) => Err(StoreError::Unavailable(reason.clone())),
+            // A group commits only when each member ran; if that were ever broken, nothing is answered OK.
+            (Ok(()), None) => Err(StoreError::Unavailable("not committed".into())),
+        };
+        // Whoever asked may have gone away; the work is done all the same.
+        let _ = self.sender.send(result);
+    }
+}
+
+/// Hands transactions to the writing thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends when the last handle is gone and all that was handed over is on the disk.
+    pub(super) fn start(
+        connection: Connection,
+        waiting: HashMap<AccountId, u64>,
+        changes: Changes,
+        queue: NonZeroUsize,
+        group: NonZeroUsize,
+    ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+        let (jobs, receiver) = mpsc::channel(queue.get());
+        let desk = Desk {
+            connection,
+            waiting,
+            changes,
+            group: group.get(),
+        };
+        let thread = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || desk.run(receiver))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Runs a transaction; refuses at once when too many wait.
+    pub(super) async fn try_write<T: Send + 'static>(
+        &self,
+        transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(transaction);
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs a transaction; waits for its turn however many wait. For what must not be refused.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(transaction);
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+
+fn job<T: Send + 'static>(
+    transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
+) -> (Box<dyn Job>, Answer<T>) {
+    let (sender, receiver) = oneshot::channel();
+    let job = Box::new(Pending {
+        transaction: Some(transaction),
+        value: None,
+        sender,
+    });
+    (job, receiver)
+}
+
+/// What is told after a commit.
+struct Notes {
+    changed: Vec<DeliveryId>,
+    bells: BTreeSet<AccountId>,
+    waiting: HashMap<AccountId, i64>,
+}
+
+struct Desk {
+    connection: Connection,
+    waiting: HashMap<AccountId, u64>,
+    changes: Changes,
+    group: usize,
+}
+
+impl Desk {
+    fn run(mut self, mut receiver: mpsc::Receiver<Box<dyn Job>>) {
+        let mut group = Vec::with_capacity(self.group);
+        while let Some(first) = receiver.blocking_recv() {
+            group.push(first);
+            while group.len() < self.group
+                && let Ok(next) = receiver.try_recv()
+            {
+                group.push(next);
+            }
+            self.commit(&mut group);
+        }
+        // The last close also folds the write-ahead log back into the database.
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "store: the database was not closed cleanly; the next start repairs it");
+        }
+    }
+
+    /// Runs one group in one transaction, then answers each of its members.
+    fn commit(&mut self, group: &mut Vec<Box<dyn Job>>) {
+        metrics::histogram!(names::STORE_GROUP_SIZE)
+            .record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
+        let committed = match self.run_group(group) {
+            Ok(notes) => {
+                self.publish(notes);
+                Ok(())
+            }
+            Err(error) => {
+                metrics::counter!(names::STORE_FAILURES).increment(1);
+                tracing::error!(
+                    %error,
+                    transactions = group.len(),
+                    "store: not committed; look at the disk and the permissions of store.url"
+                );
+                Err(error.to_string())
+            }
+        };
+        for job in group.drain(..) {
+            job.answer(&committed);
+        }
+    }
+
+    fn run_group(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Notes> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut unit = Unit {
+            connection: &transaction,
+            changed: Vec::new(),
+            bells: BTreeSet::new(),
+            waiting: &self.waiting,
+            waiting_change: HashMap::new(),
+        };
+        for job in group {
+            // Leaving early drops the transaction, which rolls it back.
+            job.run(&mut unit)?;
+        }
+        let notes = Notes {
+            changed: unit.changed,
+            bells: unit.bells,
+            waiting: unit.waiting_change,
+        };
+        transaction.commit()?;
+        Ok(notes)
+    }
+
+    fn publish(&mut self, notes: Notes) {
+        for (account, change) in notes.waiting {
+            let waiting = self.waiting.entry(account).or_default();
+            *waiting = waiting.saturating_add_signed(change);
+        }
+        for account in &notes.bells {
+            self.changes.ring(account);
+        }
+        self.changes.changed(&notes.changed);
+    }
+}

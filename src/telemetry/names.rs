@@ -1,0 +1,24 @@
+//! Names of the metrics, in one place (`docs/METRICS.md` tells what each means).
+
+/// Histogram: transactions committed together.
+pub const STORE_GROUP_SIZE: &str = "clave_otp_store_group_transactions";
+/// Counter: groups of transactions that were not committed.
+pub const STORE_FAILURES: &str = "clave_otp_store_failures_total";
+/// Counter by `account`: deliveries stored.
+pub const DELIVERIES_ACCEPTED: &str = "clave_otp_deliveries_accepted_total";
+/// Counter by `reason`: requests refused.
+pub const REQUESTS_REFUSED: &str = "clave_otp_requests_refused_total";
+/// Counter: deliveries that ran out of time before a gateway took them, as seen by the sweep.
+pub const DELIVERIES_EXPIRED: &str = "clave_otp_deliveries_expired_total";
+/// Counter by `account` and `outcome`: attempts that ended.
+pub const ATTEMPTS: &str = "clave_otp_attempts_total";
+/// Counter by `account`: segments that gateways took.
+pub const SEGMENTS: &str = "clave_otp_segments_total";
+/// Histogram by `account`: from acceptance to the gateway's yes, in seconds.
+pub const ACCEPT_TO_GATEWAY_SECONDS: &str = "clave_otp_accept_to_gateway_seconds";
+/// Histogram by `account`: duration of one request to the gateway, in seconds.
+pub const GATEWAY_REQUEST_SECONDS: &str = "clave_otp_gateway_request_seconds";
+/// Histogram by `account`: messages in one request.
+pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
+/// Gauge by `account`: deliveries that wait.
+pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
