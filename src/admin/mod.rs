@@ -1,0 +1,52 @@
+//! The operator's port: is it alive, is it ready, its metrics.
+//!
+//! Must not know: texts, codes, full numbers.
+
+use std::fmt;
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::sync::watch;
+
+/// Writes all metrics in the text format of Prometheus.
+pub type RenderMetrics = std::sync::Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the pages tell.
+#[derive(Clone)]
+pub struct Admin {
+    ready: watch::Receiver<bool>,
+    metrics: RenderMetrics,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Admin")
+    }
+}
+
+/// The pages. `ready` is false before the first and after the last moment in which codes are taken.
+pub fn router(ready: watch::Receiver<bool>, metrics: RenderMetrics) -> Router {
+    Router::new()
+        .route("/live", get(|| async { "alive\n" }))
+        .route("/ready", get(readiness))
+        .route("/metrics", get(render))
+        .with_state(Admin { ready, metrics })
+}
+
+async fn readiness(State(admin): State<Admin>) -> Response {
+    if *admin.ready.borrow() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+async fn render(State(admin): State<Admin>) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    (content_type, (admin.metrics)()).into_response()
+}

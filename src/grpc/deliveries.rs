@@ -1,0 +1,231 @@
+//! `clave.otp.v1.DeliveryService`.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, stream};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Services,
+    convert::{
+        Fields, to_proto_delivery, to_proto_destination, to_proto_encoding,
+    },
+    proto::{
+        CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest,
+        CreateDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,
+        ListDeliveriesResponse, PreviewDeliveryRequest, PreviewDeliveryResponse, ReplacedCharacter,
+        WatchDeliveryRequest, WatchDeliveryResponse, delivery_service_server::DeliveryService,
+    },
+    refusals,
+};
+use crate::{
+    domain::{Delivery, DeliveryId},
+    intake::{Preview, Refusal},
+    status::Following,
+    telemetry::names,
+};
+
+/// The service.
+pub(super) struct Deliveries(Services);
+
+impl Deliveries {
+    pub(super) fn new(services: Services) -> Self {
+        Self(services)
+    }
+
+    fn refuse_when_stopping(&self) -> Result<(), Status> {
+        if self.0.stop.is_cancelled() {
+            Err(refusals::status(&Refusal::ShuttingDown))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn refuse(refusal: impl Into<Refusal>) -> Status {
+    let refusal = refusal.into();
+    if let Refusal::StoreUnavailable(error) = &refusal {
+        tracing::error!(%error, "grpc: a call was refused because of the store");
+    } else {
+        tracing::info!(reason = refusal.reason(), "grpc: refused");
+    }
+    refusals::status(&refusal)
+}
+
+/// Answers with the first wrong field's reason and all wrong fields.
+fn refuse_fields(fields: &Fields) -> Result<(), Status> {
+    match fields.0.as_slice() {
+        [] => Ok(()),
+        [first, others @ ..] => {
+            tracing::info!(reason = first.reason(), "grpc: refused");
+            Err(refusals::status_of_all(first, others))
+        }
+    }
+}
+
+fn parse_name(name: &str) -> Result<DeliveryId, Status> {
+    DeliveryId::parse_name(name).map_err(|error| refuse(Refusal::field("name", error.to_string())))
+}
+
+#[tonic::async_trait]
+impl DeliveryService for Deliveries {
+    async fn create_delivery(
+        &self,
+        request: Request<CreateDeliveryRequest>,
+    ) -> Answer<CreateDeliveryResponse> {
+        self.refuse_when_stopping()?;
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let id = fields.request_id(&message.request_id);
+        let parsed = fields.request(message.into());
+        refuse_fields(&fields)?;
+        let (Some(id), Some(parsed)) = (id, parsed) else {
+            return Err(Status::internal("a field was neither parsed nor refused"));
+        };
+        let accepted = self
+            .0
+            .intake
+            .accept(&caller, id, &parsed)
+            .await
+            .map_err(refuse)?;
+        log_accepted(&accepted.delivery, accepted.replayed);
+        Ok(Response::new(CreateDeliveryResponse {
+            delivery: Some(to_proto_delivery(&accepted.delivery)),
+            replayed: accepted.replayed,
+        }))
+    }
+
+    async fn get_delivery(
+        &self,
+        request: Request<GetDeliveryRequest>,
+    ) -> Answer<GetDeliveryResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let id = parse_name(&request.get_ref().name)?;
+        let delivery = self.0.status.get(&caller, id).await.map_err(refuse)?;
+        Ok(Response::new(GetDeliveryResponse {
+            delivery: Some(to_proto_delivery(&delivery)),
+        }))
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<ListDeliveriesRequest>,
+    ) -> Answer<ListDeliveriesResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let message = request.get_ref();
+        let mut fields = Fields::default();
+        let filter = fields.list_filter(message);
+        let page_size = fields.page_size(message.page_size);
+        refuse_fields(&fields)?;
+        let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
+        let page = self
+            .0
+            .status
+            .list(&caller, filter, page_size.unwrap_or_default(), token)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(ListDeliveriesResponse {
+            deliveries: page.deliveries.iter().map(to_proto_delivery).collect(),
+            next_page_token: page.next.map(|token| token.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    type WatchDeliveryStream =
+        Pin<Box<dyn Stream<Item = Result<WatchDeliveryResponse, Status>> + Send>>;
+
+    async fn watch_delivery(
+        &self,
+        request: Request<WatchDeliveryRequest>,
+    ) -> Answer<Self::WatchDeliveryStream> {
+        self.refuse_when_stopping()?;
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let id = parse_name(&request.get_ref().name)?;
+        let following = self.0.status.watch(&caller, id).await.map_err(refuse)?;
+        let stop = self.0.stop.clone();
+        let states = stream::unfold(Some((following, stop)), |watching| async {
+            let (mut following, stop) = watching?;
+            tokio::select! {
+                biased;
+                state = next_state(&mut following) => match state? {
+                    Ok(response) => Some((Ok(response), Some((following, stop)))),
+                    Err(status) => Some((Err(status), None)),
+                },
+                () = stop.cancelled() => Some((Err(refusals::status(&Refusal::ShuttingDown)), None)),
+            }
+        });
+        Ok(Response::new(Box::pin(states)))
+    }
+
+    async fn cancel_delivery(
+        &self,
+        request: Request<CancelDeliveryRequest>,
+    ) -> Answer<CancelDeliveryResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let id = parse_name(&request.get_ref().name)?;
+        let delivery = self.0.intake.cancel(&caller, id).await.map_err(refuse)?;
+        tracing::info!(delivery = %delivery.id, "grpc: cancelled");
+        Ok(Response::new(CancelDeliveryResponse {
+            delivery: Some(to_proto_delivery(&delivery)),
+        }))
+    }
+
+    async fn preview_delivery(
+        &self,
+        request: Request<PreviewDeliveryRequest>,
+    ) -> Answer<PreviewDeliveryResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let mut fields = Fields::default();
+        let parsed = fields.request(request.into_inner().into());
+        refuse_fields(&fields)?;
+        let Some(parsed) = parsed else {
+            return Err(Status::internal("a field was neither parsed nor refused"));
+        };
+        let preview = self.0.intake.preview(&caller, &parsed).map_err(refuse)?;
+        Ok(Response::new(to_proto_preview(preview)))
+    }
+}
+
+async fn next_state(following: &mut Following) -> Option<Result<WatchDeliveryResponse, Status>> {
+    let state = following.next().await?;
+    Some(state.map_err(refuse).map(|delivery| WatchDeliveryResponse {
+        delivery: Some(to_proto_delivery(&delivery)),
+    }))
+}
+
+fn to_proto_preview(preview: Preview<'_>) -> PreviewDeliveryResponse {
+    let Preview { route, composed } = preview;
+    PreviewDeliveryResponse {
+        account: format!("accounts/{}", route.account.id),
+        sender: route.effective_sender.as_str().to_owned(),
+        destination: to_proto_destination(route.destination).into(),
+        masked_text: composed.masked_text,
+        language: composed.language.tag().to_owned(),
+        encoding: to_proto_encoding(composed.encoding).into(),
+        segments: i32::from(composed.segments),
+        units: i32::try_from(composed.units).unwrap_or(i32::MAX),
+        replaced_characters: composed
+            .replaced
+            .into_iter()
+            .map(|replaced| ReplacedCharacter {
+                original: replaced.original.to_string(),
+                replacement: replaced.replacement,
+            })
+            .collect(),
+    }
+}
+
+fn log_accepted(delivery: &Delivery, replayed: bool) {
+    if !replayed {
+        let account = delivery.account.to_string();
+        metrics::counter!(names::DELIVERIES_ACCEPTED, "account" => account).increment(1);
+    }
+    tracing::info!(
+        delivery = %delivery.id,
+        account = %delivery.account,
+        replayed,
+        "grpc: accepted"
+    );
+}

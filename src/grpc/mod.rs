@@ -1,0 +1,94 @@
+//! The gRPC API: bytes ⇄ domain values, the peer ⇄ a caller, refusals ⇄ status and details.
+//!
+//! Must not know: SQL, gateways. Decides nothing else.
+
+mod convert;
+mod deliveries;
+mod identity;
+mod redacted;
+mod refusals;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::server::Router};
+
+use crate::{clock::Clock, intake::Intake, status::Status};
+
+pub use identity::Callers;
+
+/// The generated protocol.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod proto {
+    tonic::include_proto!("clave.otp.v1");
+}
+
+/// The protocol as reflection tells it.
+pub const DESCRIPTOR: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/clave_otp_descriptor.bin"));
+
+/// Limits of the gRPC server.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of one request message (`grpc.max_message_bytes`).
+    pub max_message_bytes: usize,
+    /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
+    pub max_concurrent_streams: u32,
+    /// Time for a call that brings no deadline of its own (`grpc.default_deadline_ms`).
+    pub default_deadline: Duration,
+    /// Whether reflection is served (`grpc.reflection`).
+    pub reflection: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 64 * 1024,
+            max_concurrent_streams: 1024,
+            default_deadline: Duration::from_secs(10),
+            reflection: true,
+        }
+    }
+}
+
+/// What the services work with.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Takes codes.
+    pub intake: Intake,
+    /// Tells what became of them.
+    pub status: Status,
+    /// Who may call.
+    pub callers: Arc<Callers>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Cancelled when the service stops: streams end and nothing new is taken.
+    pub stop: CancellationToken,
+}
+
+/// The server with all services; `health` is told by the caller.
+pub fn router(
+    services: Services,
+    health: impl Fn(&mut Routes),
+    limits: Limits,
+) -> Result<Router, tonic_reflection::server::Error> {
+    let deliveries = proto::delivery_service_server::DeliveryServiceServer::new(
+        deliveries::Deliveries::new(services),
+    )
+    .max_decoding_message_size(limits.max_message_bytes);
+    let mut routes = Routes::new(deliveries);
+    health(&mut routes);
+    if limits.reflection {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        routes = routes.add_service(reflection);
+    }
+    Ok(tonic::transport::Server::builder()
+        .timeout(limits.default_deadline)
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .http2_max_header_list_size(16 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .add_routes(routes))
+}

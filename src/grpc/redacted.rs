@@ -1,0 +1,62 @@
+//! Hand-written `Debug` for the requests that carry a code: printing one cannot leak it.
+
+use std::fmt;
+
+use super::proto::{CreateDeliveryRequest, PreviewDeliveryRequest};
+
+const HIDDEN: &str = "•••";
+
+impl fmt::Debug for CreateDeliveryRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CreateDeliveryRequest")
+            .field("request_id", &self.request_id)
+            .field("administration", &self.administration)
+            .field("recipient", &HIDDEN)
+            .field("code", &HIDDEN)
+            .field("purpose", &self.purpose)
+            .field("language", &self.language)
+            .field("expire_time", &self.expire_time)
+            .field("origin", &self.origin)
+            .field("sender", &self.sender)
+            .field("reference", &self.reference)
+            .finish()
+    }
+}
+
+impl fmt::Debug for PreviewDeliveryRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PreviewDeliveryRequest")
+            .field("administration", &self.administration)
+            .field("recipient", &HIDDEN)
+            .field("code", &HIDDEN)
+            .field("purpose", &self.purpose)
+            .field("language", &self.language)
+            .field("expire_time", &self.expire_time)
+            .field("origin", &self.origin)
+            .field("sender", &self.sender)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_request_shows_neither_code_nor_number() {
+        let create = CreateDeliveryRequest {
+            recipient: "+34600000001".into(),
+            code: "748291".into(),
+            ..CreateDeliveryRequest::default()
+        };
+        let preview = PreviewDeliveryRequest {
+            recipient: "+34600000001".into(),
+            code: "748291".into(),
+            ..PreviewDeliveryRequest::default()
+        };
+        let printed = format!("{create:?} {preview:?}");
+        assert!(!printed.contains("748291") && !printed.contains("600000001"));
+    }
+}
