@@ -12,11 +12,19 @@
 
 pub mod domain;
 
-pub mod cli;
-pub mod clock;
+pub mod grpc;
+pub mod intake;
+pub mod routing;
+pub mod text;
+
+pub mod store;
+
 pub mod dispatch;
 pub mod gateway;
-pub mod routing;
+
 pub mod status;
-pub mod store;
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
 pub mod telemetry;

@@ -2,6 +2,11 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod client;
+mod follow;
+mod get;
+mod send;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
