@@ -7,15 +7,17 @@ use serde_json::json;
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
-use crate::grpc::proto::{
-    Delivery, DeliveryState, delivery_service_client::DeliveryServiceClient,
-};
+use crate::grpc::proto::{Delivery, DeliveryState, delivery_service_client::DeliveryServiceClient};
 
 /// Where the service is and how to print.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
     /// Address of the service.
-    #[arg(long, env = "CLAVE_OTP_SERVER", default_value = "http://127.0.0.1:50051")]
+    #[arg(
+        long,
+        env = "CLAVE_OTP_SERVER",
+        default_value = "http://127.0.0.1:50051"
+    )]
     server: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -6,20 +6,18 @@ use super::client::{Client, ClientArgs, explain, failed};
 use crate::grpc::proto::{Delivery, DeliveryState, WatchDeliveryRequest};
 
 /// Prints each change after `last`; success when the gateway took the code.
-pub(super) async fn follow(
-    client: &mut Client,
-    args: &ClientArgs,
-    mut last: Delivery,
-) -> ExitCode {
+pub(super) async fn follow(client: &mut Client, args: &ClientArgs, mut last: Delivery) -> ExitCode {
     let name = last.name.clone();
-    let mut states = match client.watch_delivery(WatchDeliveryRequest { name }).await {
-        Ok(states) => states.into_inner(),
+    let mut changes = match client.watch_delivery(WatchDeliveryRequest { name }).await {
+        Ok(stream) => stream.into_inner(),
         Err(status) => return failed(&explain(&status)),
     };
     loop {
-        match states.message().await {
+        match changes.message().await {
             Ok(Some(response)) => {
-                let Some(delivery) = response.delivery else { continue };
+                let Some(delivery) = response.delivery else {
+                    continue;
+                };
                 if delivery != last {
                     args.print(&delivery, false);
                     last = delivery;

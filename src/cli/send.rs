@@ -129,7 +129,10 @@ impl SendArgs {
         }
         let digits = Uuid::new_v4().as_u128() % 1_000_000;
         if self.client.format == Format::Text {
-            eprintln!("no code given: a random one of six digits is sent (purpose {})", self.purpose_word());
+            eprintln!(
+                "no code given: a random one of six digits is sent (purpose {})",
+                self.purpose_word()
+            );
         }
         Ok(SecretString::from(format!("{digits:06}")))
     }

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use super::proto;
 use crate::{
     domain::{
-        Delivery, DeliveryState, Destination, Dir3, Encoding, OneTimeCode, OriginHost, Purpose,
-        Recipient, Reference, RequestId, Sender,
+        Delivery, DeliveryState, Destination, Dir3, Encoding, GatewayMessageId, OneTimeCode,
+        OriginHost, Purpose, Reason, Recipient, Reference, RequestId, Sender,
     },
     intake::{Refusal, Request},
     store::ListFilter,
@@ -98,7 +98,9 @@ impl Fields {
         let language_is_short = fields.language.len() <= LANGUAGE_TAG_BYTES;
         self.check(
             "language",
-            language_is_short.then_some(()).ok_or("must be a BCP-47 tag"),
+            language_is_short
+                .then_some(())
+                .ok_or("must be a BCP-47 tag"),
         );
         let expire_time = match fields.expire_time {
             None => self.check("expire_time", Err::<Timestamp, _>("is required")),
@@ -134,7 +136,9 @@ impl Fields {
         let states = request
             .states
             .iter()
-            .filter_map(|number| self.check("states", state(*number).ok_or("holds an unknown state")))
+            .filter_map(|number| {
+                self.check("states", state(*number).ok_or("holds an unknown state"))
+            })
             .collect();
         let mut time = |field, time: Option<prost_types::Timestamp>| {
             time.and_then(|time| self.check(field, timestamp(time)))
@@ -243,7 +247,7 @@ pub(super) fn to_proto_delivery(delivery: &Delivery) -> proto::Delivery {
         administration: delivery.administration.to_string(),
         account: format!("accounts/{}", delivery.account),
         state: to_proto_state(delivery.state).into(),
-        reason: text(delivery.reason.as_ref().map(|reason| reason.as_str())),
+        reason: text(delivery.reason.as_ref().map(Reason::as_str)),
         sender: delivery.sender.as_str().to_owned(),
         destination: to_proto_destination(delivery.destination).into(),
         masked_recipient: delivery.masked_recipient.to_string(),
@@ -252,8 +256,13 @@ pub(super) fn to_proto_delivery(delivery: &Delivery) -> proto::Delivery {
         encoding: to_proto_encoding(delivery.encoding).into(),
         segments: i32::from(delivery.segments),
         attempts: i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
-        gateway_message_id: text(delivery.gateway_message_id.as_ref().map(|id| id.as_str())),
-        reference: text(delivery.reference.as_ref().map(|id| id.as_str())),
+        gateway_message_id: text(
+            delivery
+                .gateway_message_id
+                .as_ref()
+                .map(GatewayMessageId::as_str),
+        ),
+        reference: text(delivery.reference.as_ref().map(Reference::as_str)),
         create_time: Some(to_proto_time(delivery.create_time)),
         expire_time: Some(to_proto_time(delivery.expire_time)),
         submit_time: delivery.submit_time.map(to_proto_time),

@@ -7,9 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Services,
-    convert::{
-        Fields, to_proto_delivery, to_proto_destination, to_proto_encoding,
-    },
+    convert::{Fields, to_proto_delivery, to_proto_destination, to_proto_encoding},
     proto::{
         CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest,
         CreateDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,

@@ -24,8 +24,7 @@ pub mod proto {
 }
 
 /// The protocol as reflection tells it.
-pub const DESCRIPTOR: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/clave_otp_descriptor.bin"));
+pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clave_otp_descriptor.bin"));
 
 /// Limits of the gRPC server.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 
 mod refusal;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -65,31 +65,31 @@ pub struct Preview<'a> {
     pub composed: Composed,
 }
 
-/// The texts of each administration.
-pub type TextsOf = Arc<dyn Fn(&Dir3) -> Texts + Send + Sync>;
-
 /// Takes codes.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Intake {
     directory: Directory,
-    texts: TextsOf,
+    texts: Arc<HashMap<Dir3, Texts>>,
+    builtin: Texts,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     max_life: Duration,
 }
 
 impl Intake {
-    /// Takes codes for the administrations of this directory. No code may live longer than `max_life` from now.
+    /// Takes codes for the administrations of this directory; one without texts of its own uses the built-in ones. No code
+    /// may live longer than `max_life` from now.
     pub fn new(
         directory: Directory,
-        texts: TextsOf,
+        texts: HashMap<Dir3, Texts>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         max_life: Duration,
     ) -> Self {
         Self {
             directory,
-            texts,
+            texts: Arc::new(texts),
+            builtin: Texts::builtin(),
             store,
             clock,
             max_life,
@@ -164,7 +164,11 @@ impl Intake {
             request.sender.as_ref(),
             request.origin.as_ref(),
         )?;
-        let composed = (self.texts)(&administration.dir3).compose(&TextRequest {
+        let texts = self
+            .texts
+            .get(&administration.dir3)
+            .unwrap_or(&self.builtin);
+        let composed = texts.compose(&TextRequest {
             purpose: request.purpose,
             language: Some(&request.language),
             default_language: administration.default_language,
@@ -188,12 +192,6 @@ impl Intake {
         } else {
             Ok(left)
         }
-    }
-}
-
-impl std::fmt::Debug for Intake {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Intake")
     }
 }
 
@@ -281,7 +279,15 @@ mod tests {
 
     #[test]
     fn a_citizen_is_told_the_nearest_minute_and_at_least_one() {
-        for (seconds, told) in [(1, 1), (59, 1), (89, 1), (90, 2), (599, 10), (600, 10), (1800, 30)] {
+        for (seconds, told) in [
+            (1, 1),
+            (59, 1),
+            (89, 1),
+            (90, 2),
+            (599, 10),
+            (600, 10),
+            (1800, 30),
+        ] {
             assert_eq!(minutes(Duration::from_secs(seconds)), told, "{seconds} s");
         }
     }

@@ -24,7 +24,9 @@ pub enum Refusal {
     #[error("recipient: {0}")]
     Recipient(RecipientError),
     /// The account does not send to the recipient's country.
-    #[error("the account does not send to the recipient's country (accounts.international.allowed_regions)")]
+    #[error(
+        "the account does not send to the recipient's country (accounts.international.allowed_regions)"
+    )]
     RecipientCountryNotAllowed,
     /// The account does not send outside Spain.
     #[error("the account does not send outside Spain (accounts.international.enabled)")]
@@ -36,7 +38,9 @@ pub enum Refusal {
     #[error("expire_time: is further ahead than a code may live")]
     ExpiryTooFar,
     /// The composed text takes more than the account allows.
-    #[error("the composed text takes {segments} segments where the account allows {limit}; shorten the template or the code")]
+    #[error(
+        "the composed text takes {segments} segments where the account allows {limit}; shorten the template or the code"
+    )]
     TextTooLong {
         /// What it takes.
         segments: u32,
@@ -44,7 +48,9 @@ pub enum Refusal {
         limit: u8,
     },
     /// The composed text holds characters that the air does not.
-    #[error("the composed text holds characters that an SMS of this account cannot carry; change the template")]
+    #[error(
+        "the composed text holds characters that an SMS of this account cannot carry; change the template"
+    )]
     TextUnrepresentable,
     /// Other content under the same request id.
     #[error("request_id: was taken with other content; choose a new UUID for each code")]
@@ -142,7 +148,9 @@ impl From<NoRoute> for Refusal {
 impl From<TextRefusal> for Refusal {
     fn from(refusal: TextRefusal) -> Self {
         match refusal {
-            TextRefusal::TooLong { segments, limit, .. } => Self::TextTooLong { segments, limit },
+            TextRefusal::TooLong {
+                segments, limit, ..
+            } => Self::TextTooLong { segments, limit },
             TextRefusal::Unrepresentable { .. } => Self::TextUnrepresentable,
         }
     }

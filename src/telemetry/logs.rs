@@ -25,7 +25,12 @@ pub fn start(standard: &str) {
             .try_init()
     } else {
         registry
-            .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
             .try_init()
     };
 }
