@@ -2,6 +2,10 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod json_lines;
+mod number;
+mod text;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,11 +19,17 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Text(text::TextArgs),
+    Number(number::NumberArgs),
+}
 
 impl Arguments {
     /// Runs the chosen command and tells the status to end with.
     pub fn run(self) -> ExitCode {
-        match self.command {}
+        match self.command {
+            Command::Text(text) => text.run(),
+            Command::Number(number) => number.run(),
+        }
     }
 }
