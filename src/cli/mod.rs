@@ -5,9 +5,12 @@
 mod client;
 mod follow;
 mod get;
+mod json_lines;
+mod number;
 mod send;
+mod text;
 
-use std::process::ExitCode;
+use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -20,11 +23,38 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Send(send::SendArgs),
+    Get(get::GetArgs),
+    /// Follows one delivery until it is final.
+    Watch(get::GetArgs),
+    Text(text::TextArgs),
+    Number(number::NumberArgs),
+}
 
 impl Arguments {
     /// Runs the chosen command and tells the status to end with.
     pub fn run(self) -> ExitCode {
-        match self.command {}
+        match self.command {
+            Command::Send(arguments) => block_on(arguments.run()),
+            Command::Get(arguments) => block_on(arguments.get()),
+            Command::Watch(arguments) => block_on(arguments.watch()),
+            Command::Text(arguments) => arguments.run(),
+            Command::Number(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// Runs a command that waits for the network.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            eprintln!("clave-otp: the system gives no threads: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

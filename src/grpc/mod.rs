@@ -65,18 +65,22 @@ pub struct Services {
     pub stop: CancellationToken,
 }
 
-/// The server with all services; `health` is told by the caller.
+/// Name of the delivery service, for health.
+pub const DELIVERY_SERVICE: &str = <proto::delivery_service_server::DeliveryServiceServer<
+    deliveries::Deliveries,
+> as tonic::server::NamedService>::NAME;
+
+/// The server with all services; `health` adds the one that tells how they are.
 pub fn router(
     services: Services,
-    health: impl Fn(&mut Routes),
+    health: impl FnOnce(Routes) -> Routes,
     limits: Limits,
 ) -> Result<Router, tonic_reflection::server::Error> {
     let deliveries = proto::delivery_service_server::DeliveryServiceServer::new(
         deliveries::Deliveries::new(services),
     )
     .max_decoding_message_size(limits.max_message_bytes);
-    let mut routes = Routes::new(deliveries);
-    health(&mut routes);
+    let mut routes = health(Routes::new(deliveries));
     if limits.reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR)

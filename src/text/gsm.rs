@@ -2,6 +2,8 @@
 //!
 //! Must not know: templates, codes, accounts.
 
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
+
 use crate::domain::Encoding;
 
 /// Units that fit into the only segment of a text, and into each segment of a longer one, which gives up six bytes to
@@ -86,25 +88,37 @@ pub const fn holds(character: char) -> bool {
     septets(character).is_some()
 }
 
-/// Encoding, size and segments of a text exactly as it is written.
+/// Encoding, size and segments of a text that goes out in NFC and otherwise as it is written (rule 4.1).
 pub fn measure(text: &str) -> Measure {
-    let gsm7_units = text.chars().try_fold(0_usize, |units, character| {
-        Some(units + septets(character)?)
-    });
-    let (encoding, units, segments) = if let Some(units) = gsm7_units {
-        let sizes = text.chars().filter_map(septets);
-        let segments = segments(units, sizes, GSM7_ALONE, GSM7_JOINED);
-        (Encoding::Gsm7, units, segments)
-    } else {
-        let units = text.chars().map(char::len_utf16).sum();
-        let sizes = text.chars().map(char::len_utf16);
-        let segments = segments(units, sizes, UCS2_ALONE, UCS2_JOINED);
-        (Encoding::Ucs2, units, segments)
-    };
-    Measure {
-        encoding,
+    // Every character of the alphabet is its own NFC, so such a text needs no second look.
+    if let Some(measure) = measure_gsm7(text) {
+        return measure;
+    }
+    if is_nfc(text) {
+        return measure_ucs2(text);
+    }
+    let text: String = text.nfc().collect();
+    measure_gsm7(&text).unwrap_or_else(|| measure_ucs2(&text))
+}
+
+fn measure_gsm7(text: &str) -> Option<Measure> {
+    let add = |units, character| Some(units + septets(character)?);
+    let units = text.chars().try_fold(0, add)?;
+    let sizes = text.chars().filter_map(septets);
+    Some(Measure {
+        encoding: Encoding::Gsm7,
         units: count(units),
-        segments: count(segments),
+        segments: count(segments(units, sizes, GSM7_ALONE, GSM7_JOINED)),
+    })
+}
+
+fn measure_ucs2(text: &str) -> Measure {
+    let sizes = text.chars().map(char::len_utf16);
+    let units = sizes.clone().sum();
+    Measure {
+        encoding: Encoding::Ucs2,
+        units: count(units),
+        segments: count(segments(units, sizes, UCS2_ALONE, UCS2_JOINED)),
     }
 }
 
@@ -177,6 +191,12 @@ mod tests {
         assert_eq!(of(&"a".repeat(160)), (Encoding::Gsm7, 160, 1));
         let text = format!("{}ç", "a".repeat(159));
         assert_eq!(of(&text), (Encoding::Ucs2, 160, 3));
+    }
+
+    #[test]
+    fn a_letter_and_its_accent_are_measured_as_one_character() {
+        assert_eq!(of("e\u{301}"), (Encoding::Gsm7, 1, 1));
+        assert_eq!(of("a\u{301}"), (Encoding::Ucs2, 1, 1));
     }
 
     proptest! {

@@ -1,6 +1,12 @@
 //! Every row of the test data that was made with independent libraries (`tests/vectors`).
 
-use clave_otp::domain::{Alias, Destination, Dir3, Nif, Recipient, RecipientError};
+use clave_otp::{
+    domain::{
+        Alias, Destination, Dir3, Language, Nif, OneTimeCode, Purpose, Recipient, RecipientError,
+    },
+    text::{TextRequest, TextRules, Texts, measure, transliterate},
+};
+use serde_json::json;
 
 fn rows(file: &str) -> Vec<Vec<String>> {
     let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -74,4 +80,73 @@ fn a_national_destination_is_spain_alone() {
         Recipient::parse("+351912345678").unwrap().destination(),
         Destination::International
     );
+}
+
+fn texts() -> Vec<serde_json::Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/text.jsonl");
+    let rows = std::fs::read_to_string(path).expect("the vectors are part of the repository");
+    let rows = rows.lines().map(serde_json::from_str);
+    rows.map(|row| row.expect("each row is a JSON object"))
+        .collect()
+}
+
+fn measured(text: &str) -> serde_json::Value {
+    let measure = measure(text);
+    json!({
+        "encoding": measure.encoding.as_str(),
+        "units": measure.units,
+        "segments": measure.segments,
+    })
+}
+
+#[test]
+fn every_text_of_the_vectors_is_measured_as_the_reference_does() {
+    for row in texts() {
+        let text = row["text"].as_str().expect("a text");
+        assert_eq!(measured(text), row["as_written"], "{row}");
+    }
+}
+
+#[test]
+fn every_text_of_the_vectors_is_transliterated_as_the_reference_does() {
+    for row in texts() {
+        let text = row["text"].as_str().expect("a text");
+        let result = transliterate(text);
+        if let Some(transliterated) = row["transliterated"].as_str() {
+            assert_eq!(result.text, transliterated, "{row}");
+            assert_eq!(measured(&result.text), row["sent"], "{row}");
+            assert_eq!(result.unrepresentable, [], "{row}");
+        } else {
+            assert_eq!(json!(result.unrepresentable), row["unrepresentable"]);
+        }
+    }
+}
+
+#[test]
+fn the_built_in_login_texts_are_those_of_the_vectors() {
+    let code = OneTimeCode::parse("748291".into()).unwrap();
+    let languages = [
+        Language::Es,
+        Language::Ca,
+        Language::Gl,
+        Language::Eu,
+        Language::OcAranes,
+    ];
+    for (row, language) in texts().iter().zip(languages) {
+        let composed = Texts::builtin().compose(&TextRequest {
+            purpose: Purpose::Login,
+            language: Some(language.tag()),
+            default_language: Language::Es,
+            code: &code,
+            minutes: 10,
+            origin: None,
+            rules: TextRules::default(),
+        });
+        let composed = composed.expect("built-in texts fit");
+        assert_eq!(
+            composed.text.expose(),
+            row["transliterated"],
+            "{language:?}"
+        );
+    }
 }
