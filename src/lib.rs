@@ -15,3 +15,4 @@ pub mod domain;
 pub mod cli;
 pub mod clock;
 pub mod gateway;
+pub mod simulator;
