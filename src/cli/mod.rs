@@ -2,7 +2,9 @@
 //!
 //! Must not know: SQL, wire formats.
 
-use std::process::ExitCode;
+mod simulate;
+
+use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -15,11 +17,23 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Simulate(simulate::Simulate),
+}
 
 impl Arguments {
     /// Runs the chosen command and tells the status to end with.
     pub fn run(self) -> ExitCode {
-        match self.command {}
+        match self.command {
+            Command::Simulate(command) => command.run(),
+        }
     }
+}
+
+/// Runs a future on a runtime of its own with a thread for each processor.
+pub(crate) fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
 }

@@ -1,5 +1,6 @@
 //! The stories of the product, in one binary so that they link once.
 
+mod simulate_command;
 mod simulator;
 mod simulator_script;
 mod vectors;
