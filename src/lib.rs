@@ -27,4 +27,5 @@ pub mod status;
 pub mod admin;
 pub mod cli;
 pub mod clock;
+pub mod simulator;
 pub mod telemetry;

@@ -8,6 +8,7 @@ mod get;
 mod json_lines;
 mod number;
 mod send;
+mod simulate;
 mod text;
 
 use std::{future::Future, process::ExitCode};
@@ -28,6 +29,7 @@ enum Command {
     Get(get::GetArgs),
     /// Follows one delivery until it is final.
     Watch(get::GetArgs),
+    Simulate(simulate::Simulate),
     Text(text::TextArgs),
     Number(number::NumberArgs),
 }
@@ -39,6 +41,7 @@ impl Arguments {
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),
             Command::Watch(arguments) => block_on(arguments.watch()),
+            Command::Simulate(arguments) => block_on(arguments.run()),
             Command::Text(arguments) => arguments.run(),
             Command::Number(arguments) => arguments.run(),
         }

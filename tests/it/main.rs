@@ -1,4 +1,7 @@
 //! The stories of the product, in one binary so that they link once.
 
+mod simulate_command;
+mod simulator;
+mod simulator_script;
 mod text_and_number;
 mod vectors;

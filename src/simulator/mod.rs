@@ -1,0 +1,207 @@
+//! A stand-in for the SMS platforms: listens on a loopback address, behaves as the platform is known to, does what a script
+//! says, and remembers what came.
+//!
+//! Must not know: `dispatch`, `store`, `grpc`, nor anything of `gateway`: what reads and writes here was written apart from
+//! the adapters, so that both cannot share a bug. Today it stands in for Mensajería Negocios over XML-RPC.
+
+mod account;
+mod answer;
+pub mod codes;
+mod entrance;
+mod ledger;
+mod platform;
+mod record;
+mod request;
+mod script;
+mod script_file;
+mod visit;
+
+use std::{fmt, io, net::SocketAddr, sync::Arc};
+
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use platform::Platform;
+
+pub use account::{Account, Accounts, Login};
+pub use codes::Codes;
+pub use ledger::{Event, Ledger, Observer};
+pub use record::{EndedRequest, Ending, ReceivedMessage, Refusal, RefusedRequest, WirePhone};
+pub use script::{Action, Gate, Match, Script};
+pub use script_file::ScriptError;
+
+/// How many messages and refusals the ledger keeps unless it is asked to keep all.
+const KEPT_MESSAGES: usize = 10_000;
+
+/// Why the simulator does not start or does not take a script.
+#[derive(Debug, Error)]
+pub enum SimulatorError {
+    /// The address is not on loopback; nothing else may talk to a simulator.
+    #[error("{0} is not a loopback address: use 127.0.0.1 or [::1]")]
+    NotLoopback(SocketAddr),
+    /// The address cannot be listened on: choose another, or port 0.
+    #[error("cannot listen on {address}: {problem}")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// What the machine says.
+        problem: io::Error,
+    },
+    /// Counted from 1.
+    #[error(
+        "rule {rule} of the script drops before reading and asks for a phone or a log-in, which stand in the body"
+    )]
+    UndecidableRule {
+        /// Which rule.
+        rule: usize,
+    },
+}
+
+/// What a simulator is started with.
+#[derive(Clone)]
+pub struct SimulatorOptions {
+    accounts: Accounts,
+    clock: Arc<dyn Clock>,
+    script: Script,
+    keep: usize,
+    observer: Option<Observer>,
+}
+
+impl fmt::Debug for SimulatorOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SimulatorOptions")
+            .field("accounts", &self.accounts)
+            .field("script", &self.script)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SimulatorOptions {
+    /// These accounts and no script. The clock dates what is received; latencies run on the machine's own time.
+    pub fn new(accounts: Accounts, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            accounts,
+            clock,
+            script: Script::new(),
+            keep: KEPT_MESSAGES,
+            observer: None,
+        }
+    }
+
+    /// Plays this script.
+    #[must_use]
+    pub fn script(mut self, script: Script) -> Self {
+        self.script = script;
+        self
+    }
+
+    /// Keeps every message instead of the last 10,000: for tests, whose length is known.
+    #[must_use]
+    pub fn keep_all_messages(mut self) -> Self {
+        self.keep = usize::MAX;
+        self
+    }
+
+    /// Tells this observer of everything that ends.
+    #[must_use]
+    pub fn observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+}
+
+/// A running simulator. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    ledger: Ledger,
+    platform: Arc<Platform>,
+    stopping: CancellationToken,
+    /// Taken by `stop`.
+    serving: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Platform")
+    }
+}
+
+impl Simulator {
+    /// Listens on this loopback address; port 0 takes a free one. Must be called within a tokio runtime.
+    pub async fn start(
+        address: SocketAddr,
+        options: SimulatorOptions,
+    ) -> Result<Self, SimulatorError> {
+        if !address.ip().is_loopback() {
+            return Err(SimulatorError::NotLoopback(address));
+        }
+        check(&options.script)?;
+        let (listener, bound) = entrance::bind(address)
+            .await
+            .map_err(|problem| SimulatorError::Bind { address, problem })?;
+        let ledger = Ledger::new(options.keep, options.observer);
+        let platform = Arc::new(Platform::new(
+            options.accounts,
+            options.clock,
+            ledger.clone(),
+            options.script,
+        ));
+        let stopping = CancellationToken::new();
+        let serving = entrance::serve(listener, Arc::clone(&platform), stopping.clone());
+        Ok(Self {
+            address: bound,
+            ledger,
+            platform,
+            stopping,
+            serving: Some(tokio::spawn(serving)),
+        })
+    }
+
+    /// The address that is listened on, with its true port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of the XML-RPC entrance, as an account's `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}{}", self.address, entrance::PATH)
+    }
+
+    /// What has come so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Plays another script for the requests that come from now on; its counts begin anew. The numbers of requests go on.
+    pub fn play(&self, script: Script) -> Result<(), SimulatorError> {
+        check(&script)?;
+        self.platform.play(script);
+        Ok(())
+    }
+
+    /// Closes the listener and every connection, those of held requests too, and returns when they are closed.
+    pub async fn stop(mut self) {
+        self.stopping.cancel();
+        if let Some(serving) = self.serving.take() {
+            // An error is a panic of the serving task, which has closed everything as well.
+            let _ = serving.await;
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+fn check(script: &Script) -> Result<(), SimulatorError> {
+    match script.first_undecidable_rule() {
+        None => Ok(()),
+        Some(index) => Err(SimulatorError::UndecidableRule { rule: index + 1 }),
+    }
+}
