@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A stable UPPER_SNAKE word that tells why a delivery will not arrive, or why it is not known.
+/// A stable `UPPER_SNAKE` word that tells why a delivery will not arrive, or why it is not known.
 ///
 /// New words may come with new gateways; programs must treat an unknown one as "other".
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
