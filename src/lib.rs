@@ -14,4 +14,5 @@ pub mod domain;
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod gateway;
