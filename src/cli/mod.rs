@@ -2,6 +2,8 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod check;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,11 +17,15 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Check(check::CheckArgs),
+}
 
 impl Arguments {
     /// Runs the chosen command and tells the status to end with.
     pub fn run(self) -> ExitCode {
-        match self.command {}
+        match self.command {
+            Command::Check(arguments) => arguments.run(),
+        }
     }
 }
