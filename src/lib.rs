@@ -26,6 +26,7 @@ pub mod status;
 
 pub mod admin;
 pub mod cli;
+pub mod config;
 pub mod clock;
 pub mod simulator;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod check;
 mod client;
 mod follow;
 mod get;
@@ -25,6 +26,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckArgs),
     Send(send::SendArgs),
     Get(get::GetArgs),
     /// Follows one delivery until it is final.
@@ -38,6 +40,7 @@ impl Arguments {
     /// Runs the chosen command and tells the status to end with.
     pub fn run(self) -> ExitCode {
         match self.command {
+            Command::Check(arguments) => arguments.run(),
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),
             Command::Watch(arguments) => block_on(arguments.watch()),

@@ -1,5 +1,7 @@
 //! The stories of the product, in one binary so that they link once.
 
+mod config;
+mod config_samples;
 mod simulate_command;
 mod simulator;
 mod simulator_script;

@@ -1,0 +1,435 @@
+//! `[[accounts]]` of an administration: where its messages go and under which sender.
+//!
+//! Must not know: other accounts; rules about several of them are in `set`.
+
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    account_parts::{
+        AccountLimits, CodeMeaning, InternationalSettings, RawAccountLimits, RawCode,
+        RawInternational, codes,
+    },
+    addresses,
+    environment::Environment,
+    findings::At,
+    repair::{List, Table},
+    secrets::{self, PasswordSource},
+};
+use crate::domain::{AccountId, Alias, COMMON_SENDER, Sender};
+
+/// Where Mensajería Negocios serves its XML-RPC interface (platform API; confidence A).
+const DEFAULT_ENDPOINT: &str = "https://www.mensajerianegocios.movistar.es/SrvConexion";
+
+/// Most alphanumeric senders of one account (guide, 2.1.1).
+const MAX_ALIASES: usize = 6;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAccount {
+    id: Option<String>,
+    gateway: Option<String>,
+    protocol: Option<String>,
+    endpoint: Option<String>,
+    api_user: Option<String>,
+    password_file: Option<String>,
+    password_env: Option<String>,
+    senders: Option<List<String>>,
+    default_sender: Option<String>,
+    international: Table<RawInternational>,
+    limits: Table<RawAccountLimits>,
+    on_uncertain: Option<String>,
+    max_in_flight: Option<u64>,
+    extra_ca_file: Option<String>,
+    connect_timeout_ms: Option<u64>,
+    request_timeout_ms: Option<u64>,
+    answer_limit_bytes: Option<u64>,
+    encoding: Option<String>,
+    international_format: Option<String>,
+    codes: BTreeMap<String, Option<Table<RawCode>>>,
+    // Keys of Mensatek accounts: known words, so that they are not taken for typing errors.
+    service: Option<Value>,
+    contact_name: Option<Value>,
+    contact_phone: Option<Value>,
+    contact_nif: Option<Value>,
+    validity: Option<Value>,
+}
+
+/// One contracted SMS account.
+#[derive(Debug, Clone)]
+pub struct AccountSettings {
+    /// Its id, unique in the installation.
+    pub id: AccountId,
+    /// The platform behind it.
+    pub gateway: GatewayKind,
+    /// How that platform is spoken to.
+    pub protocol: Protocol,
+    /// The platform's address: https, or http on loopback.
+    pub endpoint: Url,
+    /// The log-in at the platform.
+    pub api_user: ApiUser,
+    /// Its password.
+    pub password: SecretString,
+    /// The senders it holds, in the order written; never empty, at most six of them aliases.
+    pub senders: Vec<Sender>,
+    /// The sender where the caller names none; one of `senders`.
+    pub default_sender: Sender,
+    /// What goes abroad.
+    pub international: InternationalSettings,
+    /// How long a text and how large a request may be.
+    pub limits: AccountLimits,
+    /// What follows a submission of unknown outcome.
+    pub on_uncertain: OnUncertain,
+    /// Most requests at a time; 1 for XML-RPC.
+    pub max_in_flight: NonZeroU32,
+    /// PEM file of an authority that is trusted besides the usual ones.
+    pub extra_ca_file: Option<PathBuf>,
+    /// Longest time to connect.
+    pub connect_timeout: Duration,
+    /// Longest time for a request with its answer.
+    pub request_timeout: Duration,
+    /// Longest answer that is read.
+    pub answer_limit_bytes: usize,
+    /// Encoding of requests.
+    pub encoding: WireEncoding,
+    /// How numbers of other countries are written.
+    pub international_format: InternationalFormat,
+    /// What the platform's codes mean, beyond what is built in.
+    pub codes: BTreeMap<i64, CodeMeaning>,
+}
+
+impl AccountSettings {
+    /// The principal sender: the first alias (guide, 2.1.1).
+    pub fn principal(&self) -> Option<&Alias> {
+        self.senders.iter().find_map(|sender| match sender {
+            Sender::Alias(alias) => Some(alias),
+            Sender::Common => None,
+        })
+    }
+}
+
+/// The log-in of an account at its gateway; its form is not public, so any printable text will do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApiUser(Box<str>);
+
+impl ApiUser {
+    /// Parses 1 to 128 characters without control characters or spaces at the ends.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let usable = (1..=128).contains(&text.chars().count())
+            && text.trim() == text
+            && !text.chars().any(char::is_control);
+        if usable {
+            Ok(Self(text.into()))
+        } else {
+            Err("must be 1 to 128 characters without control characters or spaces at the ends")
+        }
+    }
+
+    /// As the gateway takes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ApiUser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The platforms that this release serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GatewayKind {
+    /// Telefónica Mensajería Negocios.
+    MensajeriaNegocios,
+}
+
+impl GatewayKind {
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MensajeriaNegocios => "mensajeria-negocios",
+        }
+    }
+}
+
+/// The protocols that this release speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// XML-RPC of the 2017 guide.
+    XmlRpc,
+}
+
+/// What follows a submission of unknown outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUncertain {
+    /// It is not sent again.
+    Hold,
+    /// It is sent once more: the citizen may get it twice.
+    ResendOnce,
+}
+
+/// Encoding of XML-RPC requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireEncoding {
+    /// ISO-8859-15; other characters as references.
+    Iso8859_15,
+    /// UTF-8.
+    Utf8,
+}
+
+/// How numbers of other countries are written in requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InternationalFormat {
+    /// `00351…`
+    DoubleZero,
+    /// `+351…`
+    Plus,
+}
+
+/// What of an account could be read, for the rules about several accounts, and the account if all of it was right.
+pub(super) struct AccountDraft {
+    pub(super) at: At,
+    pub(super) id: Option<AccountId>,
+    pub(super) gateway: Option<GatewayKind>,
+    pub(super) endpoint: Option<Url>,
+    pub(super) api_user: Option<ApiUser>,
+    /// With their places, because wrong ones are left out.
+    pub(super) senders: Vec<(At, Sender)>,
+    pub(super) settings: Option<AccountSettings>,
+}
+
+impl RawAccount {
+    pub(super) fn validate(&self, environment: &Environment, at: At) -> AccountDraft {
+        let text = |key: &str, value: &Option<String>, what: &str| {
+            at.key(key).required(value.clone(), what)
+        };
+        let id = text(
+            "id",
+            &self.id,
+            "give the account an id, such as \"madrid-mn\"",
+        )
+        .and_then(|id| at.key("id").parse(&id, AccountId::parse));
+        let api_user = text(
+            "api_user",
+            &self.api_user,
+            "give the API user of the account",
+        )
+        .and_then(|user| at.key("api_user").parse(&user, ApiUser::parse));
+        let mut draft = AccountDraft {
+            id,
+            gateway: self.gateway(&at.key("gateway")),
+            endpoint: addresses::service_url(
+                self.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT),
+                &at.key("endpoint"),
+            ),
+            api_user,
+            senders: self.senders(&at.key("senders")),
+            settings: None,
+            at,
+        };
+        draft.settings = self.settings(&draft, environment);
+        draft
+    }
+
+    fn settings(&self, draft: &AccountDraft, environment: &Environment) -> Option<AccountSettings> {
+        let at = &draft.at;
+        self.report_keys_of_other_gateways(at);
+        // Everything is judged before the first `?`, so that all is reported.
+        let protocol = self.protocol(&at.key("protocol"));
+        let source = PasswordSource {
+            file: self.password_file.as_deref(),
+            variable: self.password_env.as_deref(),
+            account: draft.id.as_ref().map(AccountId::as_str),
+        };
+        let password = secrets::password(&source, environment, at);
+        let default_sender = self.default_sender(draft);
+        let international = self.international.validate(&at.key("international"));
+        let limits = self.limits.validate(&at.key("limits"));
+        let on_uncertain = at.key("on_uncertain").word(
+            self.on_uncertain.as_deref(),
+            &[
+                ("hold", OnUncertain::Hold),
+                ("resend_once", OnUncertain::ResendOnce),
+            ],
+            OnUncertain::Hold,
+        );
+        let encoding = at.key("encoding").word(
+            self.encoding.as_deref(),
+            &[
+                ("iso-8859-15", WireEncoding::Iso8859_15),
+                ("utf-8", WireEncoding::Utf8),
+            ],
+            WireEncoding::Iso8859_15,
+        );
+        let international_format = at.key("international_format").word(
+            self.international_format.as_deref(),
+            &[
+                ("00", InternationalFormat::DoubleZero),
+                ("+", InternationalFormat::Plus),
+            ],
+            InternationalFormat::DoubleZero,
+        );
+        let (connect_timeout, request_timeout) = self.timeouts(at);
+        Some(AccountSettings {
+            max_in_flight: self.max_in_flight(&at.key("max_in_flight")),
+            extra_ca_file: self.extra_ca_file(&at.key("extra_ca_file")),
+            connect_timeout,
+            request_timeout,
+            answer_limit_bytes: at.key("answer_limit_bytes").number(
+                self.answer_limit_bytes,
+                1024 * 1024,
+                64 * 1024..=16 * 1024 * 1024,
+            ),
+            codes: codes(&self.codes, &at.key("codes")),
+            senders: draft.senders.iter().map(|(_, s)| s.clone()).collect(),
+            id: draft.id.clone()?,
+            gateway: draft.gateway?,
+            endpoint: draft.endpoint.clone()?,
+            api_user: draft.api_user.clone()?,
+            protocol: protocol?,
+            password: password?,
+            default_sender: default_sender?,
+            international: international?,
+            limits,
+            on_uncertain: on_uncertain?,
+            encoding: encoding?,
+            international_format: international_format?,
+        })
+    }
+
+    fn gateway(&self, at: &At) -> Option<GatewayKind> {
+        let word = at.required(self.gateway.as_deref(), "write \"mensajeria-negocios\"")?;
+        if word == "mensatek" {
+            at.problem("\"mensatek\" is not in this release: use \"mensajeria-negocios\"");
+            return None;
+        }
+        let kind = GatewayKind::MensajeriaNegocios;
+        at.word(Some(word), &[(kind.as_str(), kind)], kind)
+    }
+
+    fn protocol(&self, at: &At) -> Option<Protocol> {
+        match self.protocol.as_deref() {
+            Some(word @ ("soap" | "rest")) => {
+                at.problem(format_args!(
+                    "\"{word}\" is not in this release: use \"xml-rpc\""
+                ));
+                None
+            }
+            word => at.word(word, &[("xml-rpc", Protocol::XmlRpc)], Protocol::XmlRpc),
+        }
+    }
+
+    fn report_keys_of_other_gateways(&self, at: &At) {
+        // The gateway has been refused already; its keys are not worth a line each.
+        if self.gateway.as_deref() == Some("mensatek") {
+            return;
+        }
+        for (key, value) in [
+            ("service", &self.service),
+            ("contact_name", &self.contact_name),
+            ("contact_phone", &self.contact_phone),
+            ("contact_nif", &self.contact_nif),
+            ("validity", &self.validity),
+        ] {
+            if value.is_some() {
+                at.key(key).problem(
+                    "is a key of \"mensatek\" accounts, which are not in this release: remove it",
+                );
+            }
+        }
+    }
+
+    /// The senders that are right, with their places.
+    fn senders(&self, at: &At) -> Vec<(At, Sender)> {
+        let Some(listed) = at.required(
+            self.senders.as_ref(),
+            "list the account's senders, the principal alias first",
+        ) else {
+            return Vec::new();
+        };
+        if listed.len() == 0 {
+            at.problem("must list at least one sender: the principal alias, or \"217812\"");
+        }
+        let mut senders: Vec<(At, Sender)> = Vec::new();
+        let mut aliases = 0;
+        for (at, text) in listed.items(at) {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number && text != COMMON_SENDER {
+                at.problem("217812 is the only numeric sender: use it, or an alias");
+                continue;
+            }
+            let Some(sender) = at.parse(text, Sender::parse) else {
+                continue;
+            };
+            if let Some((first, _)) = senders.iter().find(|(_, listed)| *listed == sender) {
+                at.problem(format_args!(
+                    "is {} again: list each sender once",
+                    first.path()
+                ));
+                continue;
+            }
+            aliases += usize::from(matches!(sender, Sender::Alias(_)));
+            if aliases > MAX_ALIASES && matches!(sender, Sender::Alias(_)) {
+                at.problem(format_args!(
+                    "an account has at most {MAX_ALIASES} aliases: remove some"
+                ));
+            }
+            senders.push((at, sender));
+        }
+        senders
+    }
+
+    fn default_sender(&self, draft: &AccountDraft) -> Option<Sender> {
+        let at = draft.at.key("default_sender");
+        let Some(text) = self.default_sender.as_deref() else {
+            // Without any sender the list has been reported.
+            return draft.senders.first().map(|(_, sender)| sender.clone());
+        };
+        let listed = draft
+            .senders
+            .iter()
+            .find(|(_, sender)| sender.as_str() == text);
+        if listed.is_none() {
+            at.problem("must be one of senders, letter for letter");
+        }
+        listed.map(|(_, sender)| sender.clone())
+    }
+
+    fn max_in_flight(&self, at: &At) -> NonZeroU32 {
+        // Synchronous, and no second request before the first has ended (platform API; confidence B).
+        if self.max_in_flight.is_some_and(|limit| limit != 1) {
+            at.problem(
+                "must be 1: the platform takes one XML-RPC request at a time from an account",
+            );
+        }
+        NonZeroU32::MIN
+    }
+
+    fn extra_ca_file(&self, at: &At) -> Option<PathBuf> {
+        let path = at.resolve(self.extra_ca_file.as_deref()?);
+        secrets::check_readable(&path, at);
+        Some(path)
+    }
+
+    fn timeouts(&self, at: &At) -> (Duration, Duration) {
+        let connect =
+            at.key("connect_timeout_ms")
+                .number(self.connect_timeout_ms, 5_000, 100..=60_000);
+        let request =
+            at.key("request_timeout_ms")
+                .number(self.request_timeout_ms, 15_000, 100..=120_000);
+        if connect > request {
+            at.key("connect_timeout_ms")
+                .problem("must not be longer than request_timeout_ms, which includes it");
+        }
+        (
+            Duration::from_millis(connect),
+            Duration::from_millis(request),
+        )
+    }
+}

@@ -1,0 +1,156 @@
+//! `[grpc]`: where the API is served, to whom, and its limits.
+//!
+//! Must not know: how it is served.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use super::{
+    addresses,
+    findings::At,
+    repair::Table,
+    secrets::{check_private_key, check_readable},
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawGrpc {
+    listen: Option<String>,
+    tls: Option<Table<RawTls>>,
+    reflection: Option<bool>,
+    max_message_bytes: Option<u64>,
+    max_connections: Option<u64>,
+    max_concurrent_streams: Option<u64>,
+    default_deadline_ms: Option<u64>,
+    shutdown_grace_seconds: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_field_names)] // the keys of the contract
+struct RawTls {
+    certificate_file: Option<String>,
+    private_key_file: Option<String>,
+    client_ca_file: Option<String>,
+}
+
+/// How the gRPC API is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcSettings {
+    /// Address to listen on; loopback unless there is TLS.
+    pub listen: SocketAddr,
+    /// Certificate, key and the authority of the callers.
+    pub tls: Option<TlsSettings>,
+    /// Whether reflection is served.
+    pub reflection: bool,
+    /// Longest request message.
+    pub max_message_bytes: usize,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// Most calls at a time on one connection.
+    pub max_concurrent_streams: u32,
+    /// Deadline of a call that brings none.
+    pub default_deadline: Duration,
+    /// Time that running calls get when the service stops.
+    pub shutdown_grace: Duration,
+}
+
+/// Files of mutual TLS, all PEM, all seen to exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The server's certificate chain.
+    pub certificate_file: PathBuf,
+    /// Its private key; only its owner can read it.
+    pub private_key_file: PathBuf,
+    /// The authority that signs the callers' certificates.
+    pub client_ca_file: PathBuf,
+}
+
+impl RawGrpc {
+    pub(super) fn validate(&self, at: &At) -> GrpcSettings {
+        let standard = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051));
+        let at_listen = at.key("listen");
+        let listen = addresses::listen(self.listen.as_deref(), standard, &at_listen);
+        if self.tls.is_none() && !listen.ip().is_loopback() {
+            at_listen.problem(
+                "without [grpc.tls] only loopback is allowed: listen on 127.0.0.1 or add [grpc.tls]",
+            );
+        }
+        let deadline_ms =
+            at.key("default_deadline_ms")
+                .number(self.default_deadline_ms, 10_000, 100..=120_000);
+        let grace_seconds =
+            at.key("shutdown_grace_seconds")
+                .number(self.shutdown_grace_seconds, 20, 1..=600);
+        GrpcSettings {
+            listen,
+            tls: self
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.validate(&at.key("tls"))),
+            reflection: self.reflection.unwrap_or(true),
+            max_message_bytes: at.key("max_message_bytes").number(
+                self.max_message_bytes,
+                64 * 1024,
+                1024..=4 * 1024 * 1024,
+            ),
+            max_connections: at.key("max_connections").number(
+                self.max_connections,
+                1000,
+                1..=65_535,
+            ),
+            max_concurrent_streams: at.key("max_concurrent_streams").number(
+                self.max_concurrent_streams,
+                256,
+                1..=10_000,
+            ),
+            default_deadline: Duration::from_millis(deadline_ms),
+            shutdown_grace: Duration::from_secs(grace_seconds),
+        }
+    }
+
+    /// Whether callers are told apart by certificate.
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+impl RawTls {
+    fn validate(&self, at: &At) -> Option<TlsSettings> {
+        let file =
+            |key: &str, value: &Option<String>, what: &str, check: fn(&std::path::Path, &At)| {
+                let at = at.key(key);
+                let path = at.resolve(&at.required(value.clone(), what)?);
+                check(&path, &at);
+                Some(path)
+            };
+        let certificate_file = file(
+            "certificate_file",
+            &self.certificate_file,
+            "name the PEM file of the server's certificate chain",
+            check_readable,
+        );
+        let private_key_file = file(
+            "private_key_file",
+            &self.private_key_file,
+            "name the PEM file of the server's private key, mode 0600",
+            check_private_key,
+        );
+        let client_ca_file = file(
+            "client_ca_file",
+            &self.client_ca_file,
+            "name the PEM file of the authority that signs the callers' certificates",
+            check_readable,
+        );
+        Some(TlsSettings {
+            certificate_file: certificate_file?,
+            private_key_file: private_key_file?,
+            client_ca_file: client_ca_file?,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The files that say who pays, through which account and who may ask: typed, judged as one set, every mistake at once.
+//!
+//! Must not know: running components. `app` hands them plain values; they never import this room.
+//!
+//! The way of a set: `tree` reads files and environment into plain values, `repair` turns them into the raw sections and
+//! reports every key that is unknown or of the wrong kind, each section's `validate` turns raw into values that cannot be
+//! wrong, and `set` judges what holds between administrations. All report through `findings`.
+
+mod account_parts;
+mod accounts;
+mod addresses;
+mod admin;
+mod administrations;
+mod aliases;
+mod callers;
+mod environment;
+mod findings;
+mod grpc;
+mod limits;
+mod repair;
+mod reports;
+mod secrets;
+mod service;
+mod set;
+mod store;
+mod templates;
+mod tree;
+
+pub use account_parts::{AccountLimits, CodeEffect, CodeMeaning, InternationalSettings};
+pub use accounts::{
+    AccountSettings, ApiUser, GatewayKind, InternationalFormat, OnUncertain, Protocol, WireEncoding,
+};
+pub use admin::AdminSettings;
+pub use administrations::{AdministrationSettings, AliasPolicy};
+pub use aliases::{AliasRecord, AliasStatus, EnabledGateway};
+pub use callers::{CallerIdentity, CallerSettings, Reach, Role};
+pub use environment::Environment;
+pub use findings::{Problem, Problems, Warning};
+pub use grpc::{GrpcSettings, TlsSettings};
+pub use limits::{DeliverySettings, LimitSettings};
+pub use reports::ReportsSettings;
+pub use service::Settings;
+pub use store::{StoreLocation, StoreSettings};
+pub use templates::{TemplateCheck, TemplateOverride, TextLimits};

@@ -1,0 +1,208 @@
+//! Files that hold secrets: who may read them, and how they get into memory.
+//!
+//! Must not know: what a secret is for.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::{environment::Environment, findings::At, tree::cannot_be_read};
+
+/// Longest secret, in bytes; a longer file is certainly not one.
+const MAX_SECRET_BYTES: usize = 4096;
+
+/// Shortest API password that the platform takes, in characters (guide, 2.2: "mínimo 8 caracteres").
+const MIN_PASSWORD_CHARACTERS: usize = 8;
+
+/// Shorter ones are taken with a warning, in characters.
+const GOOD_PASSWORD_CHARACTERS: usize = 12;
+
+/// Who may read a secret file besides its owner.
+#[derive(Clone, Copy)]
+enum Readers {
+    /// Nobody.
+    OwnerAlone,
+    /// The group too: systemd shows the access list of a credential as group permission, in a directory of its own.
+    NotOthers,
+}
+
+/// A regular file that can be opened and that only its owner can read; `None` after reporting.
+fn open_private(path: &Path, readers: Readers, at: &At) -> Option<File> {
+    let forbidden = match readers {
+        Readers::OwnerAlone => 0o077,
+        Readers::NotOthers => 0o007,
+    };
+    let open = || -> io::Result<Option<(File, u32)>> {
+        // Asked before opening: opening a pipe would wait for its writer.
+        if !fs::metadata(path)?.is_file() {
+            return Ok(None);
+        }
+        let file = File::open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        Ok(Some((file, mode)))
+    };
+    match open() {
+        Ok(Some((_, mode))) if mode & forbidden != 0 => {
+            at.problem(format_args!(
+                "can be read or changed by others (mode {:04o}): chmod 600 {}",
+                mode & 0o7777,
+                path.display()
+            ));
+            None
+        }
+        Ok(Some((file, _))) => Some(file),
+        Ok(None) => {
+            at.problem("is not a regular file: name a file that holds the secret alone");
+            None
+        }
+        Err(error) => {
+            // The path is not shown: a secret written here by mistake would be.
+            at.problem(format_args!(
+                "{}: name a file that the service's user can read; relative paths start at the folder of this file",
+                cannot_be_read(&error)
+            ));
+            None
+        }
+    }
+}
+
+/// Reports a private key that is missing or that others can read.
+pub(super) fn check_private_key(path: &Path, at: &At) {
+    let _ = open_private(path, Readers::OwnerAlone, at);
+}
+
+/// Reports a public file (certificate, authority) that is missing.
+pub(super) fn check_readable(path: &Path, at: &At) {
+    let result = fs::metadata(path).and_then(|facts| {
+        if facts.is_file() {
+            File::open(path).map(|_| true)
+        } else {
+            Ok(false)
+        }
+    });
+    match result {
+        Ok(true) => {}
+        Ok(false) => at.problem("is not a regular file: name a PEM file"),
+        Err(error) => at.problem(format_args!(
+            "{}: name a PEM file; relative paths start at the folder of this file",
+            cannot_be_read(&error)
+        )),
+    }
+}
+
+/// Where an account's password may come from, as written.
+pub(super) struct PasswordSource<'a> {
+    /// `password_file`.
+    pub(super) file: Option<&'a str>,
+    /// `password_env`.
+    pub(super) variable: Option<&'a str>,
+    /// The account's id, which names its credential.
+    pub(super) account: Option<&'a str>,
+}
+
+/// The password of an account from its one source; `None` after reporting.
+pub(super) fn password(
+    source: &PasswordSource<'_>,
+    environment: &Environment,
+    at: &At,
+) -> Option<SecretString> {
+    let at_file = at.key("password_file");
+    let credential = source.account.and_then(|account| {
+        let directory = environment.get("CREDENTIALS_DIRECTORY")?;
+        let path = Path::new(directory.expose_secret()).join(format!("{account}.password"));
+        path.exists().then_some(path)
+    });
+    let (secret, at_secret) = match (source.file, source.variable, credential) {
+        (Some(file), None, None) => {
+            let file = open_private(&at.resolve(file), Readers::OwnerAlone, &at_file)?;
+            (read_secret(file, &at_file)?, at_file)
+        }
+        (None, Some(variable), None) => {
+            let at_variable = at.key("password_env");
+            let Some(value) = environment.get(variable) else {
+                at_variable
+                    .problem("names a variable that is not set: set it, or use password_file");
+                return None;
+            };
+            let trimmed = trim_line_end(value.expose_secret());
+            (SecretString::from(Box::<str>::from(trimmed)), at_variable)
+        }
+        (None, None, Some(path)) => {
+            let at_credential = at.key("$CREDENTIALS_DIRECTORY");
+            let file = open_private(&path, Readers::NotOthers, &at_credential)?;
+            (read_secret(file, &at_credential)?, at_credential)
+        }
+        (None, None, None) => {
+            at_file.required(
+                None::<()>,
+                "name a file of mode 0600 that holds the API password (or use password_env, or a credential <account id>.password)",
+            );
+            return None;
+        }
+        _ => {
+            at_file.problem(
+                "the password has several sources: keep one of password_file, password_env and the credential in $CREDENTIALS_DIRECTORY",
+            );
+            return None;
+        }
+    };
+    judge_password(&secret, &at_secret).then_some(secret)
+}
+
+fn read_secret(file: File, at: &At) -> Option<SecretString> {
+    // Room for everything at once: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
+    if let Err(error) = file
+        .take(MAX_SECRET_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+    {
+        at.problem(cannot_be_read(&error));
+        return None;
+    }
+    if bytes.len() > MAX_SECRET_BYTES {
+        at.problem(format_args!(
+            "is longer than {MAX_SECRET_BYTES} bytes: the file must hold the secret alone"
+        ));
+        return None;
+    }
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        at.problem("is not UTF-8 text: the file must hold the secret alone");
+        return None;
+    };
+    Some(SecretString::from(Box::<str>::from(trim_line_end(text))))
+}
+
+/// Without the one line end that editors add.
+fn trim_line_end(text: &str) -> &str {
+    text.strip_suffix("\r\n")
+        .or_else(|| text.strip_suffix('\n'))
+        .unwrap_or(text)
+}
+
+fn judge_password(secret: &SecretString, at: &At) -> bool {
+    let text = secret.expose_secret();
+    let characters = text.chars().count();
+    if text.is_empty() {
+        at.problem("the password is empty: write the API password of the account there");
+    } else if text.chars().any(char::is_control) {
+        at.problem("the password holds a line break or control character: write one line");
+    } else if characters < MIN_PASSWORD_CHARACTERS {
+        at.problem(format_args!(
+            "the password is shorter than the {MIN_PASSWORD_CHARACTERS} characters that the platform asks for: set a longer one there and here"
+        ));
+    } else {
+        if characters < GOOD_PASSWORD_CHARACTERS {
+            at.warning(format_args!(
+                "the password has fewer than {GOOD_PASSWORD_CHARACTERS} characters: set a longer one"
+            ));
+        }
+        return true;
+    }
+    false
+}
