@@ -8,13 +8,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
-use crate::config::{Environment, Problems, Settings, TextLimits};
-
-/// Status of a program that was configured wrongly (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIGURATION: u8 = 78;
+use super::{
+    client::Format,
+    configuration::{self, EXIT_CONFIGURATION, Loaded},
+};
 
 /// Judges the whole configuration, offline; prints every problem. Ends with 0, or with 78 if there are problems.
 #[derive(Debug, Args)]
@@ -27,16 +27,10 @@ pub struct CheckArgs {
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 impl CheckArgs {
     /// Judges the set and tells the status to end with.
     pub fn run(self) -> ExitCode {
-        let result = Settings::load(&self.config, &Environment::of_process(), judge_template);
+        let result = configuration::read_with_warnings(&self.config);
         let status = match &result {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(EXIT_CONFIGURATION),
@@ -52,8 +46,6 @@ impl CheckArgs {
         }
     }
 }
-
-type Loaded = Result<(Settings, Vec<crate::config::Warning>), Problems>;
 
 fn print_lines(result: &Loaded) -> io::Result<()> {
     let mut errors = io::stderr().lock();
@@ -96,13 +88,4 @@ fn print_json(result: &Loaded) -> io::Result<()> {
         "{}",
         json!({"problems": problems, "warnings": warnings})
     )
-}
-
-/// Judges an administration's own text.
-fn judge_template(source: &str, _limits: TextLimits) -> Result<(), String> {
-    match source.matches("{code}").count() {
-        1 => Ok(()),
-        0 => Err("has no {code}: write where the code goes".to_owned()),
-        _ => Err("has {code} more than once: keep one".to_owned()),
-    }
 }

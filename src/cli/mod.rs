@@ -4,11 +4,15 @@
 
 mod check;
 mod client;
+mod configuration;
+mod demo;
 mod follow;
 mod get;
 mod json_lines;
 mod number;
 mod send;
+mod serve;
+mod signals;
 mod simulate;
 mod text;
 
@@ -26,6 +30,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Send(send::SendArgs),
     Get(get::GetArgs),
@@ -40,6 +46,8 @@ impl Arguments {
     /// Runs the chosen command and tells the status to end with.
     pub fn run(self) -> ExitCode {
         match self.command {
+            Command::Serve(arguments) => block_on(arguments.run()),
+            Command::Demo(arguments) => block_on(arguments.run()),
             Command::Check(arguments) => arguments.run(),
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),

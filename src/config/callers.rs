@@ -10,7 +10,7 @@ use super::{
     findings::{At, did_you_mean},
     repair::{List, Table},
 };
-use crate::domain::{CallerName, Dir3};
+use crate::domain::{Caller, CallerName, Dir3, Role, Scope};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,14 +25,10 @@ pub(super) struct RawCaller {
 /// One client of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerSettings {
-    /// Its name, unique in the installation.
-    pub name: CallerName,
+    /// Who it is; its name is unique in the installation and it has at least one role.
+    pub caller: Caller,
     /// How it is recognised.
     pub identity: CallerIdentity,
-    /// For whom it may ask.
-    pub reach: Reach,
-    /// What it may do; never empty.
-    pub roles: BTreeSet<Role>,
 }
 
 /// How a caller is recognised.
@@ -44,51 +40,17 @@ pub enum CallerIdentity {
     Loopback,
 }
 
-/// For which administrations a caller may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// Every administration of the installation.
-    All,
-    /// These; all of them exist.
-    These(BTreeSet<Dir3>),
-}
-
-/// What a caller may do (rule 2.3: everything is forbidden unless listed).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Sends codes and follows them.
-    Sender,
-    /// Watches, checks, pauses and resumes accounts.
-    Operator,
-    /// Asks for figures.
-    Statistics,
-    /// Reads the audit record.
-    Auditor,
-    /// Uses certified messages.
-    Certified,
-}
-
-impl Role {
-    /// The words of the configuration.
-    const WORDS: [(&str, Self); 5] = [
-        ("sender", Self::Sender),
-        ("operator", Self::Operator),
-        ("statistics", Self::Statistics),
-        ("auditor", Self::Auditor),
-        ("certified", Self::Certified),
-    ];
-
-    /// The word of the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sender => "sender",
-            Self::Operator => "operator",
-            Self::Statistics => "statistics",
-            Self::Auditor => "auditor",
-            Self::Certified => "certified",
-        }
-    }
-}
+/// The words of the configuration for what a caller may do (rule 2.3: everything is forbidden unless listed).
+const ROLE_WORDS: [(&str, Role); 5] = {
+    let [a, b, c, d, e] = Role::ALL;
+    [
+        (a.as_str(), a),
+        (b.as_str(), b),
+        (c.as_str(), c),
+        (d.as_str(), d),
+        (e.as_str(), e),
+    ]
+};
 
 /// What the callers are judged by.
 pub(super) struct Surroundings {
@@ -155,13 +117,15 @@ impl RawCaller {
             .required(self.name.as_deref(), "give the caller a name")
             .and_then(|name| at_name.parse(name, CallerName::parse));
         let identity = self.identity(surroundings.has_tls, at);
-        let reach = self.reach(surroundings.known.as_ref(), &at.key("administrations"));
+        let scope = self.scope(surroundings.known.as_ref(), &at.key("administrations"));
         let roles = self.roles(&at.key("roles"));
         Some(CallerSettings {
-            name: name?,
+            caller: Caller {
+                name: name?,
+                roles: roles?.into_iter().collect(),
+                scope: scope?,
+            },
             identity: identity?,
-            reach: reach?,
-            roles: roles?,
         })
     }
 
@@ -198,7 +162,7 @@ impl RawCaller {
         }
     }
 
-    fn reach(&self, known: Option<&BTreeSet<Dir3>>, at: &At) -> Option<Reach> {
+    fn scope(&self, known: Option<&BTreeSet<Dir3>>, at: &At) -> Option<Scope> {
         let listed = at.required(
             self.administrations.as_ref(),
             "list DIR3 codes, or [\"*\"] for all",
@@ -211,7 +175,7 @@ impl RawCaller {
             if listed.len() > 1 {
                 at.problem("\"*\" means all: list nothing beside it");
             }
-            return Some(Reach::All);
+            return Some(Scope::All);
         }
         let codes = listed.items(at).map(|(at, text)| {
             let code = at.parse(text, Dir3::parse)?;
@@ -226,7 +190,7 @@ impl RawCaller {
         });
         // Judged to the end: `collect` alone would stop at the first that is wrong.
         let codes: Vec<Option<Dir3>> = codes.collect();
-        codes.into_iter().collect::<Option<_>>().map(Reach::These)
+        codes.into_iter().collect::<Option<_>>().map(Scope::Only)
     }
 
     fn roles(&self, at: &At) -> Option<BTreeSet<Role>> {
@@ -240,7 +204,7 @@ impl RawCaller {
         }
         let roles: Vec<Option<Role>> = listed
             .items(at)
-            .map(|(at, word)| at.word(Some(word), &Role::WORDS, Role::Sender))
+            .map(|(at, word)| at.word(Some(word), &ROLE_WORDS, Role::Sender))
             .collect();
         roles.into_iter().collect()
     }
@@ -249,16 +213,4 @@ impl RawCaller {
 /// Roughly a DNS name or a URI; what counts is equality with the certificate.
 fn is_san(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_role_has_one_word() {
-        for (word, role) in Role::WORDS {
-            assert_eq!(role.as_str(), word);
-        }
-    }
 }

@@ -33,7 +33,7 @@ pub use accounts::{
 pub use admin::AdminSettings;
 pub use administrations::{AdministrationSettings, AliasPolicy};
 pub use aliases::{AliasRecord, AliasStatus, EnabledGateway};
-pub use callers::{CallerIdentity, CallerSettings, Reach, Role};
+pub use callers::{CallerIdentity, CallerSettings};
 pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};
 pub use grpc::{GrpcSettings, TlsSettings};

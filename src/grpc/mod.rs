@@ -2,6 +2,7 @@
 //!
 //! Must not know: SQL, gateways. Decides nothing else.
 
+mod connections;
 mod convert;
 mod deliveries;
 mod identity;
@@ -15,6 +16,7 @@ use tonic::{service::Routes, transport::server::Router};
 
 use crate::{clock::Clock, intake::Intake, status::Status};
 
+pub use connections::at_most;
 pub use identity::Callers;
 
 /// The generated protocol.
@@ -31,6 +33,8 @@ pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clave_ot
 pub struct Limits {
     /// Most bytes of one request message (`grpc.max_message_bytes`).
     pub max_message_bytes: usize,
+    /// Most connections at once (`grpc.max_connections`).
+    pub max_connections: usize,
     /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
     pub max_concurrent_streams: u32,
     /// Time for a call that brings no deadline of its own (`grpc.default_deadline_ms`).
@@ -43,6 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_message_bytes: 64 * 1024,
+            max_connections: 1000,
             max_concurrent_streams: 1024,
             default_deadline: Duration::from_secs(10),
             reflection: true,

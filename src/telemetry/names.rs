@@ -22,3 +22,5 @@ pub const GATEWAY_REQUEST_SECONDS: &str = "clave_otp_gateway_request_seconds";
 pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
 /// Gauge by `account`: deliveries that wait.
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
+/// Gauge: open connections of the gRPC port.
+pub const GRPC_CONNECTIONS: &str = "clave_otp_grpc_connections";

@@ -10,10 +10,10 @@ mod service;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use clave_otp::config::{
-    AliasPolicy, CallerIdentity, Environment, GatewayKind, Reach, Settings, StoreLocation,
+    AliasPolicy, CallerIdentity, Environment, GatewayKind, Settings, StoreLocation,
     TextLimits,
 };
-use clave_otp::domain::{Alias, Language, Sender};
+use clave_otp::domain::{Alias, Language, Scope, Sender};
 use secrecy::ExposeSecret as _;
 
 const SERVICE: &str = r#"
@@ -189,7 +189,7 @@ fn a_set_without_a_mistake_is_taken_as_written() {
     assert_eq!(settings.grpc.max_message_bytes, 65_536);
     assert_eq!(settings.limits.queue_per_account, 10_000);
     assert_eq!(settings.callers[0].identity, CallerIdentity::Loopback);
-    assert_eq!(settings.callers[0].reach, Reach::All);
+    assert_eq!(settings.callers[0].caller.scope, Scope::All);
     let madrid = &settings.administrations[0];
     assert_eq!(madrid.dir3.as_str(), "L01280796");
     assert_eq!(madrid.default_language, Language::Es);

@@ -115,7 +115,7 @@ fn every_text_of_the_vectors_is_transliterated_as_the_reference_does() {
         if let Some(transliterated) = row["transliterated"].as_str() {
             assert_eq!(result.text, transliterated, "{row}");
             assert_eq!(measured(&result.text), row["sent"], "{row}");
-            assert_eq!(result.unrepresentable, [], "{row}");
+            assert!(result.unrepresentable.is_empty(), "{row}");
         } else {
             assert_eq!(json!(result.unrepresentable), row["unrepresentable"]);
         }

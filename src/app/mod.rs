@@ -1,0 +1,318 @@
+//! The composition root: names the concrete stores and gateways, binds the listeners, runs until stopped, drains.
+//!
+//! Must not know: business rules.
+
+mod parts;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::server::Router};
+use tonic_health::server::HealthReporter;
+
+use crate::{
+    admin,
+    clock::Clock,
+    config::{Settings, StoreLocation},
+    dispatch::{Dispatcher, LaneSettings},
+    gateway::xml_rpc::GatewaySetupError,
+    grpc,
+    intake::Intake,
+    status::Status,
+    store::{
+        Store, StoreError,
+        sealing::{KeyFileError, Sealer},
+        sqlite::{OpenStoreError, SqliteOptions, SqliteStore},
+    },
+    telemetry::{self, names},
+};
+
+/// How often the gauges are set and old samples of histograms are folded.
+const METRICS_EVERY: Duration = Duration::from_secs(5);
+/// Threads that read the embedded store.
+const STORE_READERS: usize = 2;
+
+/// Why the service did not start. Each message says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("{key}: cannot listen on {address}: {source}; choose another address or stop the program that has it")]
+    Listen {
+        /// Which key of the configuration.
+        key: &'static str,
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// TLS is configured but this release does not serve it.
+    #[error("grpc.tls: this release serves loopback without TLS only; remove [grpc.tls] and put a TLS proxy in front")]
+    Tls,
+    /// The sealing key cannot be used.
+    #[error("store.sealing_key_file: {0}")]
+    SealingKey(#[from] KeyFileError),
+    /// The database cannot be opened.
+    #[error("store.url: {0}")]
+    OpenStore(#[from] OpenStoreError),
+    /// The database does not work.
+    #[error("store.url: {0}")]
+    Store(#[from] StoreError),
+    /// An account's gateway cannot be set up.
+    #[error("accounts: {account}: {source}")]
+    Gateway {
+        /// Which account.
+        account: crate::domain::AccountId,
+        /// Why.
+        source: GatewaySetupError,
+    },
+    /// An account's extra authority cannot be read.
+    #[error("accounts: {account}: extra_ca_file: {source}; check the path and its permissions")]
+    ExtraCa {
+        /// Which account.
+        account: crate::domain::AccountId,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An administration's own text cannot be used.
+    #[error("templates: {administration}: {problem}")]
+    Template {
+        /// Whose text.
+        administration: crate::domain::Dir3,
+        /// What is wrong.
+        problem: crate::text::TemplateProblem,
+    },
+    /// The metrics or the reflection cannot be set up: a fault of the program.
+    #[error("internal: {0}; please report this")]
+    Internal(String),
+}
+
+/// The service, its listeners bound: nothing is accepted before [`App::run_until_stopped`].
+#[derive(Debug)]
+pub struct App {
+    grpc: TcpListener,
+    admin: TcpListener,
+    services: grpc::Services,
+    limits: grpc::Limits,
+    store: Arc<SqliteStore>,
+    lanes: Vec<LaneSettings>,
+    clock: Arc<dyn Clock>,
+    metrics: PrometheusHandle,
+    grace: Duration,
+}
+
+impl App {
+    /// Opens the store, sets up the gateways and binds the listeners; port 0 takes a free port.
+    pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        if settings.grpc.tls.is_some() {
+            return Err(StartError::Tls);
+        }
+        let metrics = telemetry::metrics::start().map_err(|e| StartError::Internal(e.to_string()))?;
+        // Bound first: a port that is taken must not touch the store.
+        let grpc = listen("grpc.listen", settings.grpc.listen).await?;
+        let admin = listen("admin.listen", settings.admin.listen).await?;
+        let sealer = Arc::new(Sealer::from_file(&settings.store.sealing_key_file)?);
+        let store = Arc::new(open_store(&settings, &sealer)?);
+        let interrupted = store.recover_interrupted(clock.now()).await?;
+        if interrupted > 0 {
+            tracing::warn!(
+                interrupted,
+                "start: deliveries were being submitted when the last process ended; they are UNCERTAIN and are not sent again"
+            );
+        }
+        let lanes = parts::lanes(&settings, &sealer)?;
+        let shared: Arc<dyn Store> = store.clone();
+        let services = grpc::Services {
+            intake: Intake::new(
+                parts::directory(&settings),
+                parts::texts(&settings)?,
+                shared.clone(),
+                clock.clone(),
+                settings.delivery.max_life,
+            ),
+            status: Status::new(shared, clock.clone()),
+            callers: Arc::new(parts::callers(&settings)),
+            clock: clock.clone(),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self {
+            grpc,
+            admin,
+            services,
+            limits: grpc::Limits {
+                max_message_bytes: settings.grpc.max_message_bytes,
+                max_connections: settings.grpc.max_connections,
+                max_concurrent_streams: settings.grpc.max_concurrent_streams,
+                default_deadline: settings.grpc.default_deadline,
+                reflection: settings.grpc.reflection,
+            },
+            store,
+            lanes,
+            clock,
+            metrics,
+            grace: settings.grpc.shutdown_grace,
+        })
+    }
+
+    /// Where gRPC is served.
+    pub fn grpc_address(&self) -> io::Result<SocketAddr> {
+        self.grpc.local_addr()
+    }
+
+    /// Where health and metrics are served.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `stop` resolves; then takes nothing new, finishes or records what is under way within the grace time,
+    /// and closes the store.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let Self {
+            grpc,
+            admin,
+            services,
+            limits,
+            store,
+            lanes,
+            clock,
+            metrics,
+            grace,
+        } = self;
+        let shared: Arc<dyn Store> = store.clone();
+        let dispatcher = Dispatcher::start(&shared, &clock, lanes);
+        let stopping = services.stop.clone();
+        let (ready, is_ready) = watch::channel(true);
+        let (health, router) = with_health(services, limits).await?;
+        let serving = serve_grpc(router, grpc, limits.max_connections, stopping.clone());
+        let pages = serve_admin(admin, is_ready, metrics.clone(), stopping.clone());
+        let gauges = tokio::spawn(keep_gauges(shared, metrics, clock, stopping.clone()));
+
+        stop.await;
+        tracing::info!("stop: nothing new is taken; what is under way is finished");
+        ready.send_replace(false);
+        health
+            .set_service_status(grpc::DELIVERY_SERVICE, tonic_health::ServingStatus::NotServing)
+            .await;
+        health
+            .set_service_status("", tonic_health::ServingStatus::NotServing)
+            .await;
+        stopping.cancel();
+        let drained = async {
+            dispatcher.drain().await;
+            let _ = tokio::join!(serving, pages, gauges);
+        };
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!("stop: the grace time is over (grpc.shutdown_grace_seconds); what was being submitted becomes UNCERTAIN at the next start");
+        }
+        drop(dispatcher);
+        close_store(store).await;
+        Ok(())
+    }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            key,
+            address,
+            source,
+        })
+}
+
+fn open_store(settings: &Settings, sealer: &Arc<Sealer>) -> Result<SqliteStore, OpenStoreError> {
+    let StoreLocation::Sqlite(path) = &settings.store.location;
+    let options = SqliteOptions {
+        path: path.clone(),
+        queue: settings.store.queue.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
+        max_group: settings.store.max_group.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
+        readers: STORE_READERS.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
+    };
+    SqliteStore::open(&options, Arc::clone(sealer))
+}
+
+async fn with_health(
+    services: grpc::Services,
+    limits: grpc::Limits,
+) -> Result<(HealthReporter, Router), StartError> {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let name = grpc::DELIVERY_SERVICE;
+    reporter
+        .set_service_status(name, tonic_health::ServingStatus::Serving)
+        .await;
+    let router = grpc::router(services, |routes: Routes| routes.add_service(service), limits)
+        .map_err(|error| StartError::Internal(error.to_string()))?;
+    Ok((reporter, router))
+}
+
+fn serve_grpc(
+    router: Router,
+    listener: TcpListener,
+    max_connections: usize,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let connections = grpc::at_most(max_connections, listener);
+        let served = router
+            .serve_with_incoming_shutdown(connections, stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "grpc: the server ended; restart the service");
+        }
+    })
+}
+
+fn serve_admin(
+    listener: TcpListener,
+    ready: watch::Receiver<bool>,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    let pages = admin::router(ready, Arc::new(move || metrics.render()));
+    tokio::spawn(async move {
+        let served = axum::serve(listener, pages)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "admin: the pages ended; restart the service");
+        }
+    })
+}
+
+async fn keep_gauges(
+    store: Arc<dyn Store>,
+    metrics: PrometheusHandle,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let mut shown = std::collections::HashSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(METRICS_EVERY) => {}
+        }
+        metrics.run_upkeep();
+        let Ok(waiting) = store.waiting().await else { continue };
+        for account in shown.drain() {
+            metrics::gauge!(names::QUEUE_LENGTH, "account" => account).set(0.0);
+        }
+        for (account, deliveries) in waiting {
+            let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
+            metrics::gauge!(names::QUEUE_LENGTH, "account" => account.to_string())
+                .set(f64::from(deliveries));
+            shown.insert(account.to_string());
+        }
+    }
+}
+
+/// Ends the store's threads off the reactor; if some task still holds the store, the process's end does it.
+async fn close_store(store: Arc<SqliteStore>) {
+    if let Ok(store) = Arc::try_unwrap(store) {
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        if closed.is_err() {
+            tracing::error!("stop: the store was not closed cleanly; the next start repairs it");
+        }
+    }
+}

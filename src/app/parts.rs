@@ -1,0 +1,183 @@
+//! Settings → the plain values that each component takes.
+
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
+
+use secrecy::SecretString;
+
+use super::StartError;
+use crate::{
+    config::{
+        self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, Protocol,
+        Settings,
+    },
+    dispatch::{LaneSettings, OnUncertain},
+    domain::Dir3,
+    gateway::{
+        Gateway,
+        http::HttpSettings,
+        xml_rpc::{
+            CodeMap, CodeMeaning, Effect, InternationalFormat, WireEncoding, XmlRpcGateway,
+            XmlRpcSettings,
+        },
+    },
+    grpc::Callers,
+    routing::{Account, Administration, Directory, International},
+    store::sealing::Sealer,
+    text::{Template, TextRules, Texts},
+};
+
+pub(super) fn directory(settings: &Settings) -> Directory {
+    let queue_limit = u32::try_from(settings.limits.queue_per_account)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .unwrap_or(NonZeroU32::MAX);
+    Directory::new(settings.administrations.iter().map(|settings| Administration {
+        dir3: settings.dir3.clone(),
+        default_language: settings.default_language,
+        origins: settings.origins.iter().cloned().collect(),
+        accounts: settings
+            .accounts
+            .iter()
+            .map(|account| routed_account(account, queue_limit))
+            .collect(),
+    }))
+}
+
+fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Account {
+    Account {
+        id: settings.id.clone(),
+        senders: settings.senders.clone(),
+        default_sender: settings.default_sender.clone(),
+        international: International {
+            enabled: settings.international.enabled,
+            allowed_regions: settings.international.allowed_regions.iter().copied().collect(),
+            sender: settings.international.sender.clone(),
+        },
+        max_segments: settings.limits.max_segments,
+        allow_ucs2: settings.limits.allow_ucs2,
+        queue_limit,
+    }
+}
+
+/// The texts of the administrations that have their own.
+pub(super) fn texts(settings: &Settings) -> Result<HashMap<Dir3, Texts>, StartError> {
+    settings
+        .administrations
+        .iter()
+        .filter(|administration| !administration.templates.is_empty())
+        .map(|administration| Ok((administration.dir3.clone(), own_texts(administration)?)))
+        .collect()
+}
+
+fn own_texts(administration: &AdministrationSettings) -> Result<Texts, StartError> {
+    // The narrowest of the accounts: fail-over may take any of them.
+    let limits = || administration.accounts.iter().map(|account| account.limits);
+    let rules = TextRules {
+        max_segments: limits().map(|limits| limits.max_segments).min().unwrap_or(1),
+        allow_ucs2: limits().all(|limits| limits.allow_ucs2),
+    };
+    let own = administration.templates.iter().map(|own| {
+        let template =
+            Template::parse_with(&own.source, rules).map_err(|problem| StartError::Template {
+                administration: administration.dir3.clone(),
+                problem,
+            })?;
+        Ok((own.purpose, own.language, template))
+    });
+    own.collect::<Result<Vec<_>, _>>().map(Texts::with_overrides)
+}
+
+pub(super) fn callers(settings: &Settings) -> Callers {
+    let over_loopback = settings
+        .callers
+        .iter()
+        .find(|caller| caller.identity == CallerIdentity::Loopback)
+        .map(|caller| caller.caller.clone());
+    Callers::over_loopback(over_loopback)
+}
+
+pub(super) fn lanes(settings: &Settings, sealer: &Sealer) -> Result<Vec<LaneSettings>, StartError> {
+    settings
+        .administrations
+        .iter()
+        .flat_map(|administration| &administration.accounts)
+        .map(|account| lane(account, sealer))
+        .collect()
+}
+
+fn lane(settings: &AccountSettings, sealer: &Sealer) -> Result<LaneSettings, StartError> {
+    let api_user = SecretString::from(settings.api_user.as_str());
+    Ok(LaneSettings {
+        account: settings.id.clone(),
+        credentials: sealer.credentials_version(&api_user, &settings.password),
+        gateway: gateway(settings, api_user)?,
+        max_batch: settings.limits.max_batch,
+        on_uncertain: match settings.on_uncertain {
+            config::OnUncertain::Hold => OnUncertain::Hold,
+            config::OnUncertain::ResendOnce => OnUncertain::ResendOnce,
+        },
+        // XML-RPC sends no reports: SENT is all that it can prove.
+        report_window: match settings.protocol {
+            Protocol::XmlRpc => None,
+        },
+    })
+}
+
+fn gateway(
+    settings: &AccountSettings,
+    api_user: SecretString,
+) -> Result<Arc<dyn Gateway>, StartError> {
+    let extra_ca_pem = settings
+        .extra_ca_file
+        .as_ref()
+        .map(std::fs::read)
+        .transpose()
+        .map_err(|source| StartError::ExtraCa {
+            account: settings.id.clone(),
+            source,
+        })?;
+    let http = HttpSettings {
+        connect_timeout: settings.connect_timeout,
+        request_timeout: settings.request_timeout,
+        answer_limit_bytes: settings.answer_limit_bytes,
+        extra_ca_pem,
+        ..HttpSettings::new(settings.endpoint.clone())
+    };
+    let codes = settings.codes.iter().map(|(code, meaning)| {
+        let effect = match meaning.effect {
+            CodeEffect::Credentials => Effect::Credentials,
+            CodeEffect::Quota => Effect::Quota,
+            CodeEffect::Retry => Effect::Retry,
+            CodeEffect::Rejected => Effect::Rejected,
+        };
+        let reason = meaning.reason.clone();
+        (*code, CodeMeaning { reason, effect })
+    });
+    let adapter = match settings.protocol {
+        Protocol::XmlRpc => CodeMap::new(codes.collect())
+            .map_err(Into::into)
+            .and_then(|codes| {
+                XmlRpcGateway::new(XmlRpcSettings {
+                    http,
+                    api_user,
+                    password: settings.password.clone(),
+                    encoding: match settings.encoding {
+                        config::WireEncoding::Iso8859_15 => WireEncoding::Iso8859_15,
+                        config::WireEncoding::Utf8 => WireEncoding::Utf8,
+                    },
+                    international_format: match settings.international_format {
+                        config::InternationalFormat::DoubleZero => InternationalFormat::DoubleZero,
+                        config::InternationalFormat::Plus => InternationalFormat::Plus,
+                    },
+                    codes,
+                })
+            }),
+    };
+    match adapter {
+        Ok(adapter) => Ok(Arc::new(adapter)),
+        Err(source) => Err(StartError::Gateway {
+            account: settings.id.clone(),
+            source,
+        }),
+    }
+}

@@ -1,0 +1,57 @@
+//! `clave-otp serve`: runs the service.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Args;
+
+use super::{configuration, signals::Signals};
+use crate::{
+    app::App,
+    clock::{Clock, SystemClock},
+    telemetry::logs,
+};
+
+/// Runs the service until SIGTERM or SIGINT; a second signal does not wait for what is under way.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The service file; administrations are read from the directory that it names.
+    #[arg(long, env = "CLAVE_OTP_CONFIG", default_value = "service.toml")]
+    config: PathBuf,
+}
+
+impl ServeArgs {
+    /// Runs the command: 78 where the configuration is wrong, 1 where the service cannot start.
+    pub async fn run(self) -> ExitCode {
+        logs::start("info");
+        let settings = match configuration::load(&self.config) {
+            Ok(settings) => settings,
+            Err(refused) => return refused,
+        };
+        // Before anything is printed, so that whoever reads the addresses may already send a signal.
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&format!("signals: {error}")),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let app = match App::build(settings, clock).await {
+            Ok(app) => app,
+            Err(error) => return failed(&error.to_string()),
+        };
+        match (app.grpc_address(), app.admin_address()) {
+            (Ok(grpc), Ok(admin)) => {
+                println!("clave-otp is listening: grpc {grpc}, admin {admin}");
+            }
+            (Err(error), _) | (_, Err(error)) => return failed(&format!("listening: {error}")),
+        }
+        let ended = app.run_until_stopped(signals.first()).await;
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error.to_string()),
+        }
+    }
+}
+
+fn failed(problem: &str) -> ExitCode {
+    eprintln!("clave-otp serve: {problem}");
+    ExitCode::FAILURE
+}
