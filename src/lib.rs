@@ -27,7 +27,7 @@ pub mod status;
 pub mod admin;
 pub mod app;
 pub mod cli;
-pub mod config;
 pub mod clock;
+pub mod config;
 pub mod simulator;
 pub mod telemetry;

@@ -39,7 +39,9 @@ const STORE_READERS: usize = 2;
 #[derive(Debug, Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("{key}: cannot listen on {address}: {source}; choose another address or stop the program that has it")]
+    #[error(
+        "{key}: cannot listen on {address}: {source}; choose another address or stop the program that has it"
+    )]
     Listen {
         /// Which key of the configuration.
         key: &'static str,
@@ -49,7 +51,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// TLS is configured but this release does not serve it.
-    #[error("grpc.tls: this release serves loopback without TLS only; remove [grpc.tls] and put a TLS proxy in front")]
+    #[error(
+        "grpc.tls: this release serves loopback without TLS only; remove [grpc.tls] and put a TLS proxy in front"
+    )]
     Tls,
     /// The sealing key cannot be used.
     #[error("store.sealing_key_file: {0}")]
@@ -109,7 +113,8 @@ impl App {
         if settings.grpc.tls.is_some() {
             return Err(StartError::Tls);
         }
-        let metrics = telemetry::metrics::start().map_err(|e| StartError::Internal(e.to_string()))?;
+        let metrics =
+            telemetry::metrics::start().map_err(|e| StartError::Internal(e.to_string()))?;
         // Bound first: a port that is taken must not touch the store.
         let grpc = listen("grpc.listen", settings.grpc.listen).await?;
         let admin = listen("admin.listen", settings.admin.listen).await?;
@@ -193,7 +198,10 @@ impl App {
         tracing::info!("stop: nothing new is taken; what is under way is finished");
         ready.send_replace(false);
         health
-            .set_service_status(grpc::DELIVERY_SERVICE, tonic_health::ServingStatus::NotServing)
+            .set_service_status(
+                grpc::DELIVERY_SERVICE,
+                tonic_health::ServingStatus::NotServing,
+            )
             .await;
         health
             .set_service_status("", tonic_health::ServingStatus::NotServing)
@@ -204,7 +212,9 @@ impl App {
             let _ = tokio::join!(serving, pages, gauges);
         };
         if tokio::time::timeout(grace, drained).await.is_err() {
-            tracing::warn!("stop: the grace time is over (grpc.shutdown_grace_seconds); what was being submitted becomes UNCERTAIN at the next start");
+            tracing::warn!(
+                "stop: the grace time is over (grpc.shutdown_grace_seconds); what was being submitted becomes UNCERTAIN at the next start"
+            );
         }
         drop(dispatcher);
         close_store(store).await;
@@ -226,9 +236,19 @@ fn open_store(settings: &Settings, sealer: &Arc<Sealer>) -> Result<SqliteStore, 
     let StoreLocation::Sqlite(path) = &settings.store.location;
     let options = SqliteOptions {
         path: path.clone(),
-        queue: settings.store.queue.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
-        max_group: settings.store.max_group.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
-        readers: STORE_READERS.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
+        queue: settings
+            .store
+            .queue
+            .try_into()
+            .unwrap_or(std::num::NonZeroUsize::MIN),
+        max_group: settings
+            .store
+            .max_group
+            .try_into()
+            .unwrap_or(std::num::NonZeroUsize::MIN),
+        readers: STORE_READERS
+            .try_into()
+            .unwrap_or(std::num::NonZeroUsize::MIN),
     };
     SqliteStore::open(&options, Arc::clone(sealer))
 }
@@ -242,8 +262,12 @@ async fn with_health(
     reporter
         .set_service_status(name, tonic_health::ServingStatus::Serving)
         .await;
-    let router = grpc::router(services, |routes: Routes| routes.add_service(service), limits)
-        .map_err(|error| StartError::Internal(error.to_string()))?;
+    let router = grpc::router(
+        services,
+        |routes: Routes| routes.add_service(service),
+        limits,
+    )
+    .map_err(|error| StartError::Internal(error.to_string()))?;
     Ok((reporter, router))
 }
 
@@ -294,7 +318,9 @@ async fn keep_gauges(
             () = clock.sleep(METRICS_EVERY) => {}
         }
         metrics.run_upkeep();
-        let Ok(waiting) = store.waiting().await else { continue };
+        let Ok(waiting) = store.waiting().await else {
+            continue;
+        };
         for account in shown.drain() {
             metrics::gauge!(names::QUEUE_LENGTH, "account" => account).set(0.0);
         }

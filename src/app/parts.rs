@@ -31,15 +31,17 @@ pub(super) fn directory(settings: &Settings) -> Directory {
         .ok()
         .and_then(NonZeroU32::new)
         .unwrap_or(NonZeroU32::MAX);
-    Directory::new(settings.administrations.iter().map(|settings| Administration {
-        dir3: settings.dir3.clone(),
-        default_language: settings.default_language,
-        origins: settings.origins.iter().cloned().collect(),
-        accounts: settings
-            .accounts
-            .iter()
-            .map(|account| routed_account(account, queue_limit))
-            .collect(),
+    Directory::new(settings.administrations.iter().map(|settings| {
+        Administration {
+            dir3: settings.dir3.clone(),
+            default_language: settings.default_language,
+            origins: settings.origins.iter().cloned().collect(),
+            accounts: settings
+                .accounts
+                .iter()
+                .map(|account| routed_account(account, queue_limit))
+                .collect(),
+        }
     }))
 }
 
@@ -50,7 +52,12 @@ fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Accoun
         default_sender: settings.default_sender.clone(),
         international: International {
             enabled: settings.international.enabled,
-            allowed_regions: settings.international.allowed_regions.iter().copied().collect(),
+            allowed_regions: settings
+                .international
+                .allowed_regions
+                .iter()
+                .copied()
+                .collect(),
             sender: settings.international.sender.clone(),
         },
         max_segments: settings.limits.max_segments,
@@ -73,7 +80,10 @@ fn own_texts(administration: &AdministrationSettings) -> Result<Texts, StartErro
     // The narrowest of the accounts: fail-over may take any of them.
     let limits = || administration.accounts.iter().map(|account| account.limits);
     let rules = TextRules {
-        max_segments: limits().map(|limits| limits.max_segments).min().unwrap_or(1),
+        max_segments: limits()
+            .map(|limits| limits.max_segments)
+            .min()
+            .unwrap_or(1),
         allow_ucs2: limits().all(|limits| limits.allow_ucs2),
     };
     let own = administration.templates.iter().map(|own| {
@@ -84,7 +94,8 @@ fn own_texts(administration: &AdministrationSettings) -> Result<Texts, StartErro
             })?;
         Ok((own.purpose, own.language, template))
     });
-    own.collect::<Result<Vec<_>, _>>().map(Texts::with_overrides)
+    own.collect::<Result<Vec<_>, _>>()
+        .map(Texts::with_overrides)
 }
 
 pub(super) fn callers(settings: &Settings) -> Callers {
@@ -154,24 +165,21 @@ fn gateway(
         (*code, CodeMeaning { reason, effect })
     });
     let adapter = match settings.protocol {
-        Protocol::XmlRpc => CodeMap::new(codes.collect())
-            .map_err(Into::into)
-            .and_then(|codes| {
-                XmlRpcGateway::new(XmlRpcSettings {
-                    http,
-                    api_user,
-                    password: settings.password.clone(),
-                    encoding: match settings.encoding {
-                        config::WireEncoding::Iso8859_15 => WireEncoding::Iso8859_15,
-                        config::WireEncoding::Utf8 => WireEncoding::Utf8,
-                    },
-                    international_format: match settings.international_format {
-                        config::InternationalFormat::DoubleZero => InternationalFormat::DoubleZero,
-                        config::InternationalFormat::Plus => InternationalFormat::Plus,
-                    },
-                    codes,
-                })
-            }),
+        Protocol::XmlRpc => XmlRpcGateway::new(XmlRpcSettings {
+            http,
+            api_user,
+            password: settings.password.clone(),
+            encoding: match settings.encoding {
+                config::WireEncoding::Iso8859_15 => WireEncoding::Iso8859_15,
+                config::WireEncoding::Utf8 => WireEncoding::Utf8,
+            },
+            international_format: match settings.international_format {
+                config::InternationalFormat::DoubleZero => InternationalFormat::DoubleZero,
+                config::InternationalFormat::Plus => InternationalFormat::Plus,
+            },
+            // Configuration refuses a meaning for code 0, the one mistake that a map can have.
+            codes: CodeMap::new(codes.collect()).unwrap_or_default(),
+        }),
     };
     match adapter {
         Ok(adapter) => Ok(Arc::new(adapter)),

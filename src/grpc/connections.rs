@@ -18,10 +18,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 use crate::telemetry::names;
 
 /// Accepts connections while fewer than `limit` are open (`grpc.max_connections`); more wait in the system's queue.
-pub fn at_most(
-    limit: usize,
-    listener: TcpListener,
-) -> impl Stream<Item = io::Result<Connection>> {
+pub fn at_most(limit: usize, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(limit));
     stream::unfold((listener, places), |(listener, places)| async {
         let accepted = accept(&listener, &places).await;

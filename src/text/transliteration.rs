@@ -183,14 +183,14 @@ mod tests {
     fn becomes(text: &str, expected: &str) {
         let result = transliterate(text);
         assert_eq!(result.text, expected, "{text}");
-        assert_eq!(result.unrepresentable, [], "{text}");
+        assert!(result.unrepresentable.is_empty(), "{text}");
     }
 
     #[test]
     fn each_character_of_latin_1_and_latin_extended_a_finds_its_likeness() {
         for character in ('\u{a0}'..='\u{17f}').chain(['`', '\t']) {
             let result = transliterate(&character.to_string());
-            assert_eq!(result.unrepresentable, [], "{character:?}");
+            assert!(result.unrepresentable.is_empty(), "{character:?}");
             assert!(result.text.chars().all(gsm::holds), "{character:?}");
         }
     }

@@ -10,8 +10,7 @@ mod service;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use clave_otp::config::{
-    AliasPolicy, CallerIdentity, Environment, GatewayKind, Settings, StoreLocation,
-    TextLimits,
+    AliasPolicy, CallerIdentity, Environment, GatewayKind, Settings, StoreLocation, TextLimits,
 };
 use clave_otp::domain::{Alias, Language, Scope, Sender};
 use secrecy::ExposeSecret as _;

@@ -2,8 +2,11 @@
 
 mod config;
 mod config_samples;
+mod delivery_outcomes;
+mod lanes;
 mod simulate_command;
 mod simulator;
 mod simulator_script;
+mod support;
 mod text_and_number;
 mod vectors;

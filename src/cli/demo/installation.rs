@@ -1,12 +1,7 @@
 //! The sample installation of the demo: files as an operator writes them, and the platform they point to.
 
 use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    sync::Arc,
-    time::Duration,
+    fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration,
 };
 
 use tempfile::TempDir;
@@ -176,7 +171,10 @@ fn write_private(path: &Path, secret: &str) -> Result<(), String> {
 pub(super) async fn platform(clock: Arc<dyn Clock>) -> Result<Simulator, String> {
     let accounts = SAMPLES.iter().map(|sample| {
         // The samples' senders are parsed again when the configuration is read.
-        let senders = sample.senders.iter().filter_map(|sender| Sender::parse(sender).ok());
+        let senders = sample
+            .senders
+            .iter()
+            .filter_map(|sender| Sender::parse(sender).ok());
         Account::new(sample.api_user, sample.password.into(), senders)
     });
     let script = Script::new()

@@ -112,7 +112,10 @@ pub(super) async fn play_all(client: &mut Client, simulator: &Simulator) -> Resu
         };
         as_it_should &= scene.play(client, request).await?;
     }
-    println!("{}. The first request once more, with the same request_id", SCENES.len() + 1);
+    println!(
+        "{}. The first request once more, with the same request_id",
+        SCENES.len() + 1
+    );
     as_it_should &= repeat(client, first_request).await?;
     as_it_should &= tell_what_the_platform_saw(simulator);
     Ok(as_it_should)
@@ -150,9 +153,14 @@ impl Scene {
             Err(status) => Err(status),
         };
         let as_it_should = match (&outcome, &self.expected) {
-            (Ok(last), Expected::Ends { state, reason, sender }) => {
-                last.state() == *state && last.reason == *reason && last.sender == *sender
-            }
+            (
+                Ok(last),
+                Expected::Ends {
+                    state,
+                    reason,
+                    sender,
+                },
+            ) => last.state() == *state && last.reason == *reason && last.sender == *sender,
             (Err(status), Expected::Refused(reason)) => reason_of(status) == *reason,
             _ => false,
         };
@@ -167,7 +175,10 @@ impl Scene {
 /// Follows a delivery to its end and prints its way.
 async fn way_of(client: &mut Client, delivery: Delivery) -> Result<Delivery, String> {
     let name = delivery.name.clone();
-    println!("   {name} to {} by {}", delivery.masked_recipient, delivery.account);
+    println!(
+        "   {name} to {} by {}",
+        delivery.masked_recipient, delivery.account
+    );
     let mut way = state_word(&delivery).to_owned();
     let mut last = delivery;
     let mut changes = client
@@ -177,7 +188,9 @@ async fn way_of(client: &mut Client, delivery: Delivery) -> Result<Delivery, Str
         .into_inner();
     let following = async {
         while let Some(change) = changes.message().await? {
-            let Some(delivery) = change.delivery else { continue };
+            let Some(delivery) = change.delivery else {
+                continue;
+            };
             if delivery.state != last.state {
                 // Infallible for a String.
                 let _ = write!(way, " → {}", state_word(&delivery));
@@ -198,7 +211,9 @@ async fn way_of(client: &mut Client, delivery: Delivery) -> Result<Delivery, Str
     println!(
         "   {way}{reason}; the citizen sees “{}”, {} in {} segment, language {}",
         last.sender,
-        last.encoding().as_str_name().trim_start_matches("ENCODING_"),
+        last.encoding()
+            .as_str_name()
+            .trim_start_matches("ENCODING_"),
         last.segments,
         last.language
     );
@@ -232,7 +247,9 @@ fn tell_what_the_platform_saw(simulator: &Simulator) -> bool {
             message.sender,
             message.phone.masked(),
             message.characters,
-            message.code.map_or("nothing".into(), |code| code.to_string()),
+            message
+                .code
+                .map_or("nothing".into(), |code| code.to_string()),
         );
     }
     let as_it_should = messages.len() == MESSAGES_EXPECTED;
@@ -241,11 +258,21 @@ fn tell_what_the_platform_saw(simulator: &Simulator) -> bool {
 }
 
 fn verdict(as_it_should: bool) {
-    println!("   {}\n", if as_it_should { "✓ as it should be" } else { "✗ NOT as it should be" });
+    println!(
+        "   {}\n",
+        if as_it_should {
+            "✓ as it should be"
+        } else {
+            "✗ NOT as it should be"
+        }
+    );
 }
 
 fn state_word(delivery: &Delivery) -> &'static str {
-    delivery.state().as_str_name().trim_start_matches("DELIVERY_STATE_")
+    delivery
+        .state()
+        .as_str_name()
+        .trim_start_matches("DELIVERY_STATE_")
 }
 
 fn reason_of(status: &Status) -> String {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::rows::{self, DELIVERY_COLUMN_COUNT, DELIVERY_COLUMNS, micros};
 use crate::{
-    domain::{AccountId, Delivery, DeliveryId, DeliveryState},
+    domain::{AccountId, Delivery, DeliveryId},
     store::{ListFilter, Page, Receipt, RequestKey, Sequence, sealing::Fingerprint},
 };
 
@@ -123,9 +123,9 @@ pub(super) fn list(
 pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<(AccountId, u64)>> {
     connection
         .prepare_cached(
-            "SELECT account, count(*) FROM deliveries INDEXED BY deliveries_waiting WHERE state = ?1 GROUP BY account",
+            "SELECT account, count(*) FROM deliveries INDEXED BY deliveries_waiting WHERE state = 1 GROUP BY account",
         )?
-        .query_map(params![DeliveryState::Accepted.to_stored()], |row| {
+        .query_map([], |row| {
             Ok((
                 rows::text(row, 0, |text| AccountId::parse(text).ok())?,
                 row.get::<_, i64>(1)?.unsigned_abs(),

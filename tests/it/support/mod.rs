@@ -16,9 +16,8 @@ use clave_otp::{
     config::{Environment, Settings},
     domain::Sender,
     grpc::proto::{
-        CreateDeliveryRequest, CreateDeliveryResponse, Delivery, DeliveryState,
-        GetDeliveryRequest, Purpose, WatchDeliveryRequest,
-        delivery_service_client::DeliveryServiceClient,
+        CreateDeliveryRequest, CreateDeliveryResponse, Delivery, DeliveryState, GetDeliveryRequest,
+        Purpose, WatchDeliveryRequest, delivery_service_client::DeliveryServiceClient,
     },
     simulator::{Account, Accounts, Script, Simulator, SimulatorOptions},
 };
@@ -65,7 +64,10 @@ impl Files {
             .replace("{password}", "madrid.password")
             .replace("{alias}", "ClaveMadrid")
             .replace("{default_sender}", "ClaveMadrid")
-            .replace("{international}", "enabled = true\nallowed_regions = [\"PT\"]")
+            .replace(
+                "{international}",
+                "enabled = true\nallowed_regions = [\"PT\"]",
+            )
             .replace("{endpoint}", endpoint);
         files.put("administrations/madrid.toml", &madrid);
         let barcelona = ADMINISTRATION
@@ -281,7 +283,12 @@ impl TestApp {
     /// Follows a delivery to its end; the states on its way, and what it ended as.
     pub async fn follow(&mut self, name: &str) -> (Vec<DeliveryState>, Delivery) {
         let request = WatchDeliveryRequest { name: name.into() };
-        let mut changes = self.client.watch_delivery(request).await.unwrap().into_inner();
+        let mut changes = self
+            .client
+            .watch_delivery(request)
+            .await
+            .unwrap()
+            .into_inner();
         let mut states = Vec::new();
         let mut last = None;
         let following = async {
