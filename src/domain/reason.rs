@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A stable UPPER_SNAKE word that tells why a delivery will not arrive, or why it is not known.
+/// A stable `UPPER_SNAKE` word that tells why a delivery will not arrive, or why it is not known.
 ///
 /// New words may come with new gateways; programs must treat an unknown one as "other".
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +19,12 @@ impl Reason {
     pub const GATEWAY_FAULT: &'static str = "GATEWAY_FAULT";
     /// The gateway does not accept the account's credentials.
     pub const GATEWAY_CREDENTIALS_REJECTED: &'static str = "GATEWAY_CREDENTIALS_REJECTED";
+    /// The gateway could not be reached: name, connection, TLS or time-out before anything was written.
+    pub const GATEWAY_UNREACHABLE: &'static str = "GATEWAY_UNREACHABLE";
+    /// More messages were handed over than one request may carry.
+    pub const GATEWAY_BATCH_LIMIT: &'static str = "GATEWAY_BATCH_LIMIT";
+    /// The text holds characters that the gateway's protocol cannot carry.
+    pub const TEXT_UNREPRESENTABLE: &'static str = "TEXT_UNREPRESENTABLE";
     /// The account is not in the configuration any more.
     pub const ACCOUNT_REMOVED: &'static str = "ACCOUNT_REMOVED";
     /// Its time ran out before a gateway took it.

@@ -5,6 +5,7 @@
 //! truth; the lane decides what follows.
 
 pub mod http;
+pub mod xml_rpc;
 
 use std::{fmt, num::NonZeroU32};
 
