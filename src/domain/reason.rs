@@ -19,8 +19,12 @@ impl Reason {
     pub const GATEWAY_FAULT: &'static str = "GATEWAY_FAULT";
     /// The gateway does not accept the account's credentials.
     pub const GATEWAY_CREDENTIALS_REJECTED: &'static str = "GATEWAY_CREDENTIALS_REJECTED";
-    /// The account is not in the configuration any more.
-    pub const ACCOUNT_REMOVED: &'static str = "ACCOUNT_REMOVED";
+    /// The gateway could not be reached: name, connection, TLS or time-out before anything was written.
+    pub const GATEWAY_UNREACHABLE: &'static str = "GATEWAY_UNREACHABLE";
+    /// More messages were handed over than one request may carry.
+    pub const GATEWAY_BATCH_LIMIT: &'static str = "GATEWAY_BATCH_LIMIT";
+    /// The text holds characters that the gateway's protocol cannot carry.
+    pub const TEXT_UNREPRESENTABLE: &'static str = "TEXT_UNREPRESENTABLE";
     /// The stored text or number cannot be opened with the installation's key.
     pub const STORE_UNREADABLE: &'static str = "STORE_UNREADABLE";
     /// Its time ran out before a gateway took it.

@@ -4,6 +4,9 @@
 //! `mod` (meaning), `wire` (bytes ⇄ structs), `codes` (their codes → ours, one literal table). Adapters only tell the
 //! truth; the lane decides what follows.
 
+pub mod http;
+pub mod xml_rpc;
+
 use std::{fmt, num::NonZeroU32};
 
 use async_trait::async_trait;

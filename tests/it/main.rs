@@ -3,6 +3,8 @@
 mod config;
 mod config_samples;
 mod delivery_outcomes;
+mod gateway_http;
+mod gateway_xml_rpc;
 mod lanes;
 mod simulate_command;
 mod simulator;

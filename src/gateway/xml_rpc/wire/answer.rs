@@ -1,0 +1,337 @@
+//! The platform's answer, from bytes to codes.
+//!
+//! Must not know: what a code means, HTTP, requests. Takes nothing on trust: an answer is bounded before it is read.
+
+use dxr::{MethodResponse, Value};
+use encoding_rs::{Encoding, ISO_8859_15, UTF_8, WINDOWS_1252};
+use quick_xml::{Reader, events::Event};
+use thiserror::Error;
+
+/// Deepest nesting of an answer that is read. An array of codes has 8 levels, a fault 7.
+const DEPTH_LIMIT: usize = 16;
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// One code for each message, in their order.
+    PerMessage(Vec<i64>),
+    /// One code in place of an array.
+    Whole(i64),
+    /// The request failed. The platform's text is not kept: it may repeat what was sent.
+    Fault {
+        /// The fault's number, where it has one.
+        code: Option<i64>,
+    },
+}
+
+/// Why an answer says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unreadable {
+    /// Neither ISO-8859-1, ISO-8859-15 nor UTF-8, or not what it declares.
+    #[error("unknown or wrong encoding")]
+    Encoding,
+    /// Not one well-formed `methodResponse`.
+    #[error("not a methodResponse")]
+    Form,
+    /// A document type or an entity of its own: never needed, and the way of XML bombs.
+    #[error("document type or entity")]
+    Dtd,
+    /// Nested deeper than any answer.
+    #[error("nested too deeply")]
+    Depth,
+    /// An XML-RPC value, but neither an integer nor an array of integers.
+    #[error("value of another type")]
+    Type,
+}
+
+/// Reads an answer. Never panics and never recurses deeper than [`DEPTH_LIMIT`], whatever comes.
+pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
+    let text = decode(bytes)?;
+    match shape(&text)? {
+        Shape::Params => {
+            let response = MethodResponse::from_xml(&text).map_err(|_| Unreadable::Form)?;
+            codes(&response.value)
+        }
+        Shape::Fault => fault(&text),
+    }
+}
+
+fn codes(value: &Value) -> Result<Answer, Unreadable> {
+    let code = |value: &Value| match value {
+        Value::Integer(code) => Ok(i64::from(*code)),
+        _ => Err(Unreadable::Type),
+    };
+    match value {
+        Value::Array(values) => {
+            let codes: Result<Vec<i64>, _> = values.iter().map(code).collect();
+            codes.map(Answer::PerMessage)
+        }
+        single => code(single).map(Answer::Whole),
+    }
+}
+
+/// `dxr::FaultResponse` insists on the order of the members, which XML-RPC does not: the struct is read as any value.
+fn fault(text: &str) -> Result<Answer, Unreadable> {
+    let inner = text
+        .split_once("<fault>")
+        .and_then(|(_, rest)| rest.rsplit_once("</fault>"))
+        .map(|(inner, _)| inner.trim())
+        .ok_or(Unreadable::Form)?;
+    let Value::Struct(members) = Value::from_xml(inner).map_err(|_| Unreadable::Form)? else {
+        return Err(Unreadable::Form);
+    };
+    let code = match members.get("faultCode") {
+        Some(Value::Integer(code)) => Some(i64::from(*code)),
+        _ => None,
+    };
+    Ok(Answer::Fault { code })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Params,
+    Fault,
+}
+
+/// Goes through the document once, with the tokeniser that `dxr` uses and without recursion: one root, one child, no
+/// document type, bounded depth. `dxr` recurses into whatever is nested, ignores elements that it does not know and
+/// stops reading at the end of the root.
+fn shape(text: &str) -> Result<Shape, Unreadable> {
+    let mut reader = Reader::from_str(text);
+    let mut depth = 0_usize;
+    let mut root_seen = false;
+    let mut shape = None;
+    loop {
+        let event = reader.read_event().map_err(|_| Unreadable::Form)?;
+        match &event {
+            Event::Start(tag) | Event::Empty(tag) => {
+                let name = tag.name();
+                match depth {
+                    0 if !root_seen && name.as_ref() == "methodResponse" => root_seen = true,
+                    1 if shape.is_none() => shape = Some(shape_of(name.as_ref())?),
+                    0 | 1 => return Err(Unreadable::Form),
+                    DEPTH_LIMIT.. => return Err(Unreadable::Depth),
+                    _ => {}
+                }
+                depth += usize::from(matches!(event, Event::Start(_)));
+            }
+            // The reader has checked that an end has its beginning.
+            Event::End(_) => depth = depth.saturating_sub(1),
+            Event::Text(blank) if depth == 0 && !blank.trim_ascii().is_empty() => {
+                return Err(Unreadable::Form);
+            }
+            Event::CData(_) | Event::GeneralRef(_) if depth == 0 => return Err(Unreadable::Form),
+            Event::GeneralRef(name) if !is_own_to_xml(name) => return Err(Unreadable::Dtd),
+            Event::DocType(_) => return Err(Unreadable::Dtd),
+            Event::Eof if depth == 0 => return shape.ok_or(Unreadable::Form),
+            Event::Eof => return Err(Unreadable::Form),
+            _ => {}
+        }
+    }
+}
+
+fn shape_of(name: &str) -> Result<Shape, Unreadable> {
+    match name {
+        "params" => Ok(Shape::Params),
+        "fault" => Ok(Shape::Fault),
+        _ => Err(Unreadable::Form),
+    }
+}
+
+fn is_own_to_xml(entity: &str) -> bool {
+    entity.starts_with('#') || matches!(entity, "amp" | "lt" | "gt" | "quot" | "apos")
+}
+
+/// By the byte-order mark, else by the declaration; without both UTF-8, or where that fails the platform's own
+/// ISO-8859-15, because the codes are ASCII in either.
+fn decode(bytes: &[u8]) -> Result<String, Unreadable> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let whole = |encoding: &'static Encoding| {
+        encoding
+            .decode_without_bom_handling_and_without_replacement(bytes)
+            .map(std::borrow::Cow::into_owned)
+    };
+    match declared_encoding(bytes)? {
+        Some(encoding) => whole(encoding),
+        None => whole(UTF_8).or_else(|| whole(ISO_8859_15)),
+    }
+    .ok_or(Unreadable::Encoding)
+}
+
+fn declared_encoding(bytes: &[u8]) -> Result<Option<&'static Encoding>, Unreadable> {
+    let Some(rest) = bytes.strip_prefix(b"<?xml") else {
+        return Ok(None);
+    };
+    // A declaration is short; what has no end here has none.
+    let head = String::from_utf8_lossy(&rest[..rest.len().min(200)]);
+    let (declaration, _) = head.split_once("?>").ok_or(Unreadable::Form)?;
+    let Some((_, after)) = declaration.split_once("encoding") else {
+        return Ok(None);
+    };
+    let after = after.trim_start().strip_prefix('=').map(str::trim_start);
+    let name = after.and_then(|quoted| {
+        let quote = quoted.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        quoted[1..].split_once(quote).map(|(name, _)| name)
+    });
+    match name.ok_or(Unreadable::Encoding)?.to_ascii_lowercase() {
+        name if name == "utf-8" || name == "us-ascii" => Ok(Some(UTF_8)),
+        name if name == "iso-8859-15" => Ok(Some(ISO_8859_15)),
+        // The superset that everybody means.
+        name if name == "iso-8859-1" => Ok(Some(WINDOWS_1252)),
+        _ => Err(Unreadable::Encoding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn response(value: &str) -> String {
+        format!(
+            "<methodResponse><params><param><value>{value}</value></param></params></methodResponse>"
+        )
+    }
+
+    fn parse(text: &str) -> Result<Answer, Unreadable> {
+        parse_answer(text.as_bytes())
+    }
+
+    #[test]
+    fn reads_the_answers_of_the_platform() {
+        for (value, expected) in [
+            (
+                "<array><data><value><int>0</int></value><value><i4>-5</i4></value></data></array>",
+                Answer::PerMessage(vec![0, -5]),
+            ),
+            (
+                "\n <array>\n <data>\n <value> <int>0</int> </value>\n </data></array>\n",
+                Answer::PerMessage(vec![0]),
+            ),
+            (
+                "<array><data></data></array>",
+                Answer::PerMessage(Vec::new()),
+            ),
+            ("<array><data/></array>", Answer::PerMessage(Vec::new())),
+            ("<int>-7</int>", Answer::Whole(-7)),
+            ("<i4>0</i4>", Answer::Whole(0)),
+        ] {
+            assert_eq!(parse(&response(value)), Ok(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn reads_a_fault_whatever_the_order_of_its_members() {
+        let code = "<member><name>faultCode</name><value><int>4</int></value></member>";
+        let text = "<member><name>faultString</name><value>no &lt;way&gt;</value></member>";
+        for members in [
+            format!("{code}{text}"),
+            format!("{text}\n{code}"),
+            code.to_owned(),
+        ] {
+            let answer = format!(
+                "<?xml version='1.0'?>\n<methodResponse><fault>\n<value><struct>{members}</struct></value></fault></methodResponse>"
+            );
+            assert_eq!(parse(&answer), Ok(Answer::Fault { code: Some(4) }));
+        }
+        let answer = format!(
+            "<methodResponse><fault><value><struct>{text}</struct></value></fault></methodResponse>"
+        );
+        assert_eq!(parse(&answer), Ok(Answer::Fault { code: None }));
+    }
+
+    #[test]
+    fn understands_nothing_that_the_platform_does_not_say() {
+        let deep = format!(
+            "{}{}",
+            "<value><array><data>".repeat(50_000),
+            "</data></array></value>".repeat(50_000)
+        );
+        let good = response("<int>0</int>");
+        for (text, expected) in [
+            (String::new(), Unreadable::Form),
+            ("<html><body>busy</body></html>".into(), Unreadable::Form),
+            (good[..good.len() - 3].into(), Unreadable::Form),
+            (format!("{good}<html/>"), Unreadable::Form),
+            (format!("{good}{good}"), Unreadable::Form),
+            ("<methodResponse/>".into(), Unreadable::Form),
+            (
+                "<methodResponse><params></params></methodResponse>".into(),
+                Unreadable::Form,
+            ),
+            (
+                good.replace("</params>", "</params><fault></fault>"),
+                Unreadable::Form,
+            ),
+            (response("<string>0</string>"), Unreadable::Type),
+            (response("0"), Unreadable::Type),
+            (
+                response("<array><data><value>0</value></data></array>"),
+                Unreadable::Type,
+            ),
+            (response("<int>zero</int>"), Unreadable::Form),
+            (response("<int>99999999999</int>"), Unreadable::Form),
+            (response(&deep), Unreadable::Depth),
+            (
+                format!("<!DOCTYPE a [<!ENTITY b \"c\">]>{good}"),
+                Unreadable::Dtd,
+            ),
+            (response("<string>&b;</string>"), Unreadable::Dtd),
+            (
+                format!("<?xml version=\"1.0\" encoding=\"UTF-16\"?>{good}"),
+                Unreadable::Encoding,
+            ),
+        ] {
+            let start: String = text.chars().take(90).collect();
+            assert_eq!(parse(&text), Err(expected), "{start}");
+        }
+    }
+
+    #[test]
+    fn reads_each_encoding_that_the_platform_may_declare() {
+        let fault = "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member><member><name>faultString</name><value><string>petici\u{f3}n</string></value></member></struct></value></fault></methodResponse>";
+        let latin: Vec<u8> = fault
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).unwrap())
+            .collect();
+        let with = |declaration: &str, body: &[u8]| [declaration.as_bytes(), body].concat();
+        let expected = Ok(Answer::Fault { code: Some(1) });
+        for bytes in [
+            with("<?xml version=\"1.0\" encoding=\"ISO-8859-15\"?>", &latin),
+            with("<?xml version='1.0' encoding = 'iso-8859-1' ?>\r\n", &latin),
+            with(
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?>",
+                fault.as_bytes(),
+            ),
+            with("<?xml version=\"1.0\"?>", fault.as_bytes()),
+            with("\u{feff}<?xml version=\"1.0\"?>", fault.as_bytes()),
+            with("", fault.as_bytes()),
+            with("", &latin),
+        ] {
+            assert_eq!(parse_answer(&bytes), expected, "{bytes:?}");
+        }
+        let lie = with("<?xml version=\"1.0\" encoding=\"utf-8\"?>", &latin);
+        assert_eq!(parse_answer(&lie), Err(Unreadable::Encoding));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse_answer(&bytes);
+        }
+
+        #[test]
+        fn an_answer_with_bytes_changed_is_read_without_panic(
+            at in 0_usize..200,
+            piece in "[<>/&;a-z!\\[\\]?\" -]{0,12}",
+            cut in 0_usize..200,
+        ) {
+            let mut text = response("<array><data><value><int>0</int></value><value><int>-5</int></value></data></array>");
+            text.insert_str(at.min(text.len()), &piece);
+            let end = (at + cut).min(text.len());
+            let _ = parse(&text);
+            let _ = parse(&text[..end]);
+        }
+    }
+}
