@@ -4,6 +4,8 @@
 
 mod parts;
 
+pub use parts::judge_template;
+
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;

@@ -8,7 +8,7 @@ use super::StartError;
 use crate::{
     config::{
         self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, Protocol,
-        Settings,
+        Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
     domain::Dir3,
@@ -23,7 +23,7 @@ use crate::{
     grpc::Callers,
     routing::{Account, Administration, Directory, International},
     store::sealing::Sealer,
-    text::{Template, TextRules, Texts},
+    text::{Template, TemplateProblem, TextRules, Texts},
 };
 
 pub(super) fn directory(settings: &Settings) -> Directory {
@@ -79,7 +79,7 @@ pub(super) fn texts(settings: &Settings) -> Result<HashMap<Dir3, Texts>, StartEr
 fn own_texts(administration: &AdministrationSettings) -> Result<Texts, StartError> {
     // The narrowest of the accounts: fail-over may take any of them.
     let limits = || administration.accounts.iter().map(|account| account.limits);
-    let rules = TextRules {
+    let limits = TextLimits {
         max_segments: limits()
             .map(|limits| limits.max_segments)
             .min()
@@ -88,7 +88,7 @@ fn own_texts(administration: &AdministrationSettings) -> Result<Texts, StartErro
     };
     let own = administration.templates.iter().map(|own| {
         let template =
-            Template::parse_with(&own.source, rules).map_err(|problem| StartError::Template {
+            parse_template(&own.source, limits).map_err(|problem| StartError::Template {
                 administration: administration.dir3.clone(),
                 problem,
             })?;
@@ -96,6 +96,21 @@ fn own_texts(administration: &AdministrationSettings) -> Result<Texts, StartErro
     });
     own.collect::<Result<Vec<_>, _>>()
         .map(Texts::with_overrides)
+}
+
+fn parse_template(source: &str, limits: TextLimits) -> Result<Template, TemplateProblem> {
+    let rules = TextRules {
+        max_segments: limits.max_segments,
+        allow_ucs2: limits.allow_ucs2,
+    };
+    Template::parse_with(source, rules)
+}
+
+/// Judges an administration's own text by the rules of its accounts, for [`Settings::load`].
+pub fn judge_template(source: &str, limits: TextLimits) -> Result<(), String> {
+    parse_template(source, limits)
+        .map(drop)
+        .map_err(|problem| problem.to_string())
 }
 
 pub(super) fn callers(settings: &Settings) -> Callers {

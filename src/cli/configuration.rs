@@ -3,8 +3,8 @@
 use std::{path::Path, process::ExitCode};
 
 use crate::{
-    config::{Environment, Problems, Settings, TextLimits, Warning},
-    text::{Template, TextRules},
+    app::judge_template,
+    config::{Environment, Problems, Settings, Warning},
 };
 
 /// Status of a program that was configured wrongly (`EX_CONFIG` of sysexits.h).
@@ -38,15 +38,4 @@ pub(super) fn load(service_file: &Path) -> Result<Settings, ExitCode> {
             Err(ExitCode::from(EXIT_CONFIGURATION))
         }
     }
-}
-
-/// Judges an administration's own text by the rules of its accounts.
-fn judge_template(source: &str, limits: TextLimits) -> Result<(), String> {
-    let rules = TextRules {
-        max_segments: limits.max_segments,
-        allow_ucs2: limits.allow_ucs2,
-    };
-    Template::parse_with(source, rules)
-        .map(drop)
-        .map_err(|problem| problem.to_string())
 }

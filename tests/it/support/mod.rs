@@ -11,7 +11,7 @@ use std::{
 };
 
 use clave_otp::{
-    app::App,
+    app::{App, judge_template},
     clock::{Clock, SystemClock},
     config::{Environment, Settings},
     domain::Sender,
@@ -118,7 +118,7 @@ impl Files {
     pub fn settings(&self) -> Settings {
         let environment: Environment = std::iter::empty::<(String, String)>().collect();
         let (settings, _) =
-            Settings::load(&self.path("service.toml"), &environment, |_, _| Ok(())).unwrap();
+            Settings::load(&self.path("service.toml"), &environment, judge_template).unwrap();
         settings
     }
 }
