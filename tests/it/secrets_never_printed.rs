@@ -1,0 +1,165 @@
+//! Codes, numbers, passwords and texts appear in no log line, no answer, no metric and no file, at any level of detail.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use clave_otp::{
+    clock::SystemClock,
+    grpc::proto::{CreateDeliveryRequest, ListDeliveriesRequest},
+    simulator::{Action, Gate, Match, Script, codes::WRONG_NUMBER},
+};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{PASSWORD, TestApp, request, soon, store_bytes};
+
+/// Keeps everything that is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+const CODE: &str = "Kanarie748";
+const WAITING_CODE: &str = "Kanarie911";
+/// Without country code, so that each way of writing it is found.
+const NUMBER: &str = "600123987";
+const REJECTED_NUMBER: &str = "600123005";
+const DROPPED_NUMBER: &str = "600123006";
+
+/// Every value that must not be seen; a part of the composed text stands for the text.
+const CANARIES: [&str; 7] = [
+    CODE,
+    WAITING_CODE,
+    NUMBER,
+    REJECTED_NUMBER,
+    DROPPED_NUMBER,
+    PASSWORD,
+    "No lo comparta con nadie",
+];
+
+fn assert_clean(what: &str, bytes: &[u8]) {
+    for canary in CANARIES {
+        let found = bytes
+            .windows(canary.len())
+            .position(|window| window == canary.as_bytes());
+        if let Some(place) = found {
+            let around = &bytes[place.saturating_sub(200)..(place + 200).min(bytes.len())];
+            panic!(
+                "{what} shows {canary}: …{}…",
+                String::from_utf8_lossy(around)
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .init();
+    let gate = Gate::new();
+    let script = Script::new()
+        .on(Match::phone(REJECTED_NUMBER), Action::Code(WRONG_NUMBER))
+        .on(Match::phone(DROPPED_NUMBER), Action::DropAfterReading)
+        .on(Match::request(4), Action::Hold(gate.clone()));
+    let mut app = TestApp::start_with(script, Arc::new(SystemClock::new()), |_| {}).await;
+    let to = |number: &str, code: &str| CreateDeliveryRequest {
+        recipient: format!("+34{number}"),
+        code: code.into(),
+        ..request()
+    };
+
+    // Success, rejection, a broken connection: one after the other, so that the fourth request is the held one.
+    let mut answers = String::new();
+    for number in [NUMBER, REJECTED_NUMBER, DROPPED_NUMBER] {
+        let delivery = app.ends(to(number, CODE)).await;
+        answers.push_str(&format!("{delivery:?}"));
+    }
+    // Refusals of every kind that sees the secrets.
+    for wrong in [
+        CreateDeliveryRequest {
+            purpose: 0,
+            ..to(NUMBER, CODE)
+        },
+        CreateDeliveryRequest {
+            recipient: format!("+35{NUMBER}"),
+            ..to(NUMBER, CODE)
+        },
+        CreateDeliveryRequest {
+            code: format!("{CODE} "),
+            ..to(NUMBER, CODE)
+        },
+        CreateDeliveryRequest {
+            sender: "ClaveBCN".into(),
+            ..to(NUMBER, CODE)
+        },
+        CreateDeliveryRequest {
+            administration: "L01061134".into(),
+            ..to(NUMBER, CODE)
+        },
+    ] {
+        answers.push_str(&format!(
+            "{:?} {:?}",
+            wrong.clone(),
+            app.create(wrong).await.unwrap_err()
+        ));
+    }
+    // One on its way and one waiting, so that the store holds both sealed.
+    app.accepted(to(NUMBER, CODE)).await;
+    soon(app.simulator.ledger().until_held(1)).await;
+    let waiting = app.accepted(to(NUMBER, WAITING_CODE)).await;
+    assert_clean(
+        "the store while codes wait",
+        &store_bytes(&app.files.path("")),
+    );
+    gate.open();
+    app.follow(&waiting.name).await;
+    let list = app
+        .client
+        .list_deliveries(ListDeliveriesRequest::default())
+        .await
+        .unwrap();
+    answers.push_str(&format!("{list:?}"));
+    let metrics = reqwest_text(&format!("http://{}/metrics", app.admin)).await;
+    assert!(metrics.contains("clave_otp_attempts_total"), "{metrics}");
+    assert_clean("metrics", metrics.as_bytes());
+    assert_clean("answers", answers.as_bytes());
+    assert_clean("settings", format!("{:?}", app.files.settings()).as_bytes());
+
+    let (files, _simulator) = app.stop().await;
+    assert_clean("the store after a stop", &store_bytes(&files.path("")));
+    let logged = log.0.lock().unwrap().clone();
+    let lines = String::from_utf8_lossy(&logged);
+    assert!(
+        lines.contains("grpc: accepted") && lines.contains("TRACE"),
+        "the log was really kept"
+    );
+    assert_clean("the log", &logged);
+}
+
+/// A page of the admin port.
+async fn reqwest_text(url: &str) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
+    client.get(url).send().await.unwrap().text().await.unwrap()
+}
