@@ -7,11 +7,11 @@ use secrecy::SecretString;
 use super::StartError;
 use crate::{
     config::{
-        self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, Protocol,
-        Settings, TextLimits,
+        self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, GatewayKind,
+        Protocol, Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
-    domain::Dir3,
+    domain::{Dir3, GatewayName},
     gateway::{
         Gateway,
         http::HttpSettings,
@@ -21,7 +21,7 @@ use crate::{
         },
     },
     grpc::Callers,
-    routing::{Account, Administration, Directory, International},
+    routing::{Account, Administration, AliasPolicy, Directory, International},
     store::sealing::Sealer,
     text::{Template, TemplateProblem, TextRules, Texts},
 };
@@ -41,6 +41,11 @@ pub(super) fn directory(settings: &Settings) -> Directory {
                 .iter()
                 .map(|account| routed_account(account, queue_limit))
                 .collect(),
+            aliases: settings.aliases.clone(),
+            alias_policy: match settings.alias_policy {
+                config::AliasPolicy::Refuse => AliasPolicy::Refuse,
+                config::AliasPolicy::Numeric => AliasPolicy::Numeric,
+            },
         }
     }))
 }
@@ -48,6 +53,9 @@ pub(super) fn directory(settings: &Settings) -> Directory {
 fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Account {
     Account {
         id: settings.id.clone(),
+        gateway: match settings.gateway {
+            GatewayKind::MensajeriaNegocios => GatewayName::MensajeriaNegocios,
+        },
         senders: settings.senders.clone(),
         default_sender: settings.default_sender.clone(),
         international: International {

@@ -13,14 +13,14 @@ use serde::Deserialize;
 
 use super::{
     accounts::{AccountDraft, AccountSettings, RawAccount},
-    aliases::{self, AliasDraft, AliasRecord, RawAlias},
+    aliases::{self, AliasDraft, RawAlias},
     environment::Environment,
     findings::{At, Findings, SourceFile},
     repair::{self, List, Table},
     templates::{RawTemplates, TemplateCheck, TemplateOverride, TextLimits, unknown_language},
     tree,
 };
-use crate::domain::{Dir3, Language, Nif, OriginHost};
+use crate::domain::{AliasRecord, Dir3, Language, Nif, OriginHost};
 
 /// Most administration files that are read; Spain has some 8,000 municipalities.
 const MAX_FILES: usize = 20_000;

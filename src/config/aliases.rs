@@ -11,7 +11,7 @@ use super::{
     findings::At,
     repair::{List, Table},
 };
-use crate::domain::Alias;
+use crate::domain::{Alias, AliasRecord, AliasStatus, GatewayName};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,47 +21,6 @@ pub(super) struct RawAlias {
     inscribed_on: Option<String>,
     lapses_on: Option<String>,
     enabled_gateways: Option<List<String>>,
-}
-
-/// What the registry says about an alias.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AliasRecord {
-    /// The alias, byte for byte as inscribed.
-    pub alias: Alias,
-    /// How far its inscription is.
-    pub status: AliasStatus,
-    /// Day of the inscription; usable from the day after. There whenever the status is `Inscribed`.
-    pub inscribed_on: Option<Date>,
-    /// Last day on which a pre-inscription serves. There whenever the status is `Preinscribed`.
-    pub lapses_on: Option<Date>,
-    /// The platforms that may send under it.
-    pub enabled_gateways: BTreeSet<EnabledGateway>,
-}
-
-/// How far an inscription is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AliasStatus {
-    /// Not asked for yet.
-    Draft,
-    /// Asked for.
-    Requested,
-    /// Usable until it lapses.
-    Preinscribed,
-    /// Usable.
-    Inscribed,
-    /// Not usable for now.
-    Suspended,
-    /// Not usable any more.
-    Cancelled,
-}
-
-/// A platform as the registry's records name it; a record may name one that this release does not speak to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum EnabledGateway {
-    /// Telefónica Mensajería Negocios.
-    MensajeriaNegocios,
-    /// Mensatek.
-    Mensatek,
 }
 
 /// What of a record could be read: its alias, and the record if all of it was right.
@@ -145,17 +104,17 @@ impl RawAlias {
         })
     }
 
-    fn enabled_gateways(&self, at: &At) -> Option<BTreeSet<EnabledGateway>> {
+    fn enabled_gateways(&self, at: &At) -> Option<BTreeSet<GatewayName>> {
         let Some(listed) = &self.enabled_gateways else {
             return Some(BTreeSet::new());
         };
         let words = [
-            ("mensajeria-negocios", EnabledGateway::MensajeriaNegocios),
-            ("mensatek", EnabledGateway::Mensatek),
+            ("mensajeria-negocios", GatewayName::MensajeriaNegocios),
+            ("mensatek", GatewayName::Mensatek),
         ];
-        let gateways: Vec<Option<EnabledGateway>> = listed
+        let gateways: Vec<Option<GatewayName>> = listed
             .items(at)
-            .map(|(at, word)| at.word(Some(word), &words, EnabledGateway::MensajeriaNegocios))
+            .map(|(at, word)| at.word(Some(word), &words, GatewayName::MensajeriaNegocios))
             .collect();
         gateways.into_iter().collect()
     }

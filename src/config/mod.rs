@@ -32,7 +32,6 @@ pub use accounts::{
 };
 pub use admin::AdminSettings;
 pub use administrations::{AdministrationSettings, AliasPolicy};
-pub use aliases::{AliasRecord, AliasStatus, EnabledGateway};
 pub use callers::{CallerIdentity, CallerSettings};
 pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};

@@ -10,6 +10,7 @@ mod public_body;
 mod purpose;
 mod reason;
 mod recipient;
+mod registry;
 mod sender;
 mod state;
 
@@ -24,5 +25,6 @@ pub use public_body::{Dir3, Nif, PublicBodyError};
 pub use purpose::{Language, Purpose};
 pub use reason::Reason;
 pub use recipient::{Destination, Recipient, RecipientError, Region};
+pub use registry::{AliasRecord, AliasStatus, GatewayName};
 pub use sender::{Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, Sender};
 pub use state::DeliveryState;

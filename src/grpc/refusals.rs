@@ -46,6 +46,7 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::RecipientCountryNotAllowed
         | Refusal::InternationalDisabled
         | Refusal::SenderNotAllowed
+        | Refusal::AliasNotUsable
         | Refusal::TooLateToCancel(_) => Code::FailedPrecondition,
         Refusal::RequestIdReused => Code::AlreadyExists,
         Refusal::AdministrationNotAvailable | Refusal::RoleMissing => Code::PermissionDenied,

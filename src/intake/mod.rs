@@ -5,9 +5,13 @@
 
 mod refusal;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     clock::Clock,
@@ -15,7 +19,7 @@ use crate::{
         Caller, Delivery, DeliveryId, Dir3, OneTimeCode, OriginHost, Purpose, Recipient, Reference,
         RequestId, Role, Sender,
     },
-    routing::{self, Administration, Directory, Route},
+    routing::{self, Administration, Ask, Directory, Route},
     store::{
         Acceptance, Cancellation, Content, ContentParts, NewDelivery, Receipt, RequestKey, Store,
     },
@@ -160,9 +164,12 @@ impl Intake {
         let left = self.time_left(request.expire_time, now)?;
         let route = routing::choose(
             administration,
-            &request.recipient,
-            request.sender.as_ref(),
-            request.origin.as_ref(),
+            &Ask {
+                recipient: &request.recipient,
+                sender: request.sender.as_ref(),
+                origin: request.origin.as_ref(),
+                today: today_in_spain(now),
+            },
         )?;
         let texts = self
             .texts
@@ -273,6 +280,14 @@ fn minutes(left: Duration) -> u32 {
     u32::try_from(nearest).unwrap_or(u32::MAX).max(1)
 }
 
+/// The day by which the registry of aliases counts.
+fn today_in_spain(now: Timestamp) -> Date {
+    // The zone is compiled in, so it is always found.
+    static SPAIN: LazyLock<TimeZone> =
+        LazyLock::new(|| TimeZone::get("Europe/Madrid").unwrap_or(TimeZone::UTC));
+    now.to_zoned(SPAIN.clone()).date()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,5 +305,13 @@ mod tests {
         ] {
             assert_eq!(minutes(Duration::from_secs(seconds)), told, "{seconds} s");
         }
+    }
+
+    #[test]
+    fn the_day_of_the_registry_begins_at_midnight_in_spain() {
+        let before_midnight = "2026-08-03T21:59:59Z".parse().unwrap();
+        assert_eq!(today_in_spain(before_midnight).to_string(), "2026-08-03");
+        let after_midnight = "2026-08-03T22:00:00Z".parse().unwrap();
+        assert_eq!(today_in_spain(after_midnight).to_string(), "2026-08-04");
     }
 }

@@ -61,6 +61,11 @@ pub enum Refusal {
     /// The asked sender is none of the account's.
     #[error("sender: is none of the account's senders")]
     SenderNotAllowed,
+    /// Operators would block the alias.
+    #[error(
+        "the sender's alias may not be used today through the account's gateway; ask for 217812 or see its record"
+    )]
+    AliasNotUsable,
     /// The gateway rejects the account's credentials.
     #[error("the gateway rejects the account's credentials; its operator must renew them")]
     AccountCredentialsRejected,
@@ -113,6 +118,7 @@ impl Refusal {
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::AdministrationNotAvailable | Self::RoleMissing => "ADMINISTRATION_NOT_AVAILABLE",
             Self::SenderNotAllowed => "SENDER_NOT_ALLOWED",
+            Self::AliasNotUsable => "ALIAS_NOT_USABLE",
             Self::AccountCredentialsRejected => "ACCOUNT_CREDENTIALS_REJECTED",
             Self::QueueFull => "QUEUE_FULL",
             Self::StoreUnavailable(_) => "STORE_UNAVAILABLE",
@@ -140,6 +146,7 @@ impl From<NoRoute> for Refusal {
             NoRoute::InternationalDisabled => Self::InternationalDisabled,
             NoRoute::CountryNotAllowed => Self::RecipientCountryNotAllowed,
             NoRoute::SenderNotAllowed => Self::SenderNotAllowed,
+            NoRoute::AliasNotUsable => Self::AliasNotUsable,
             NoRoute::OriginNotAllowed => Self::field("origin", no_route.to_string()),
         }
     }

@@ -4,10 +4,12 @@
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
+use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::domain::{
-    AccountId, Destination, Dir3, EffectiveSender, Language, OriginHost, Recipient, Region, Sender,
+    AccountId, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language, OriginHost,
+    Recipient, Region, Sender,
 };
 
 /// What an administration is to the routing of its codes.
@@ -21,6 +23,20 @@ pub struct Administration {
     pub origins: Vec<OriginHost>,
     /// Its accounts: the first is the primary one.
     pub accounts: Vec<Account>,
+    /// What the registry says about its aliases.
+    pub aliases: Vec<AliasRecord>,
+    /// What happens where an alias may not be used.
+    pub alias_policy: AliasPolicy,
+}
+
+/// What happens to a code for a Spanish number where its alias would be blocked (rule 1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AliasPolicy {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It goes out as `217812`, which needs no inscription.
+    Numeric,
 }
 
 /// A contracted SMS account.
@@ -28,6 +44,8 @@ pub struct Administration {
 pub struct Account {
     /// Its id.
     pub id: AccountId,
+    /// The platform behind it.
+    pub gateway: GatewayName,
     /// Its senders.
     pub senders: Vec<Sender>,
     /// The sender used where the request names none.
@@ -82,6 +100,11 @@ pub enum NoRoute {
     /// The asked sender is none of the account's.
     #[error("the sender is none of the account's senders")]
     SenderNotAllowed,
+    /// Operators would block the alias: not inscribed yet or any more, or not through this platform.
+    #[error(
+        "the alias may not be used today through the account's gateway; see its record in [[aliases]]"
+    )]
+    AliasNotUsable,
     /// The asked origin is not on the administration's list.
     #[error("the origin is not on the administration's list (administration.origins)")]
     OriginNotAllowed,
@@ -108,13 +131,24 @@ impl Directory {
     }
 }
 
+/// What decides the way of one code.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Who gets it.
+    pub recipient: &'a Recipient,
+    /// The sender as asked.
+    pub sender: Option<&'a Sender>,
+    /// Host for the origin-bound last line.
+    pub origin: Option<&'a OriginHost>,
+    /// Today in Spain, for the registry of aliases.
+    pub today: Date,
+}
+
 /// Chooses the way of one code.
-pub fn choose<'a>(
-    administration: &'a Administration,
-    recipient: &Recipient,
-    asked_sender: Option<&Sender>,
-    origin: Option<&OriginHost>,
-) -> Result<Route<'a>, NoRoute> {
+pub fn choose<'a>(administration: &'a Administration, ask: &Ask<'_>) -> Result<Route<'a>, NoRoute> {
+    let Ask {
+        recipient, origin, ..
+    } = *ask;
     if origin.is_some_and(|origin| !administration.origins.contains(origin)) {
         return Err(NoRoute::OriginNotAllowed);
     }
@@ -123,7 +157,7 @@ pub fn choose<'a>(
         .accounts
         .first()
         .ok_or(NoRoute::SenderNotAllowed)?;
-    let sender = match asked_sender {
+    let sender = match ask.sender {
         None => &account.default_sender,
         Some(asked) => account
             .senders
@@ -132,9 +166,13 @@ pub fn choose<'a>(
             .ok_or(NoRoute::SenderNotAllowed)?,
     };
     let destination = recipient.destination();
-    let effective_sender = match destination {
-        Destination::National => EffectiveSender::national(sender),
-        Destination::International => account.international.admit(recipient.region())?,
+    let (sender, effective_sender) = match destination {
+        Destination::National => {
+            let sender = lawful_sender(administration, account, sender, ask.today)?;
+            (sender, EffectiveSender::national(sender))
+        }
+        // Recipients abroad are outside the registry's rules.
+        Destination::International => (sender, account.international.admit(recipient.region())?),
     };
     Ok(Route {
         administration,
@@ -143,6 +181,27 @@ pub fn choose<'a>(
         effective_sender,
         destination,
     })
+}
+
+/// The sender that reaches a Spanish number: the chosen one, unless operators would block it without a word.
+fn lawful_sender<'a>(
+    administration: &Administration,
+    account: &Account,
+    sender: &'a Sender,
+    today: Date,
+) -> Result<&'a Sender, NoRoute> {
+    let Sender::Alias(alias) = sender else {
+        return Ok(sender);
+    };
+    let usable = administration
+        .aliases
+        .iter()
+        .any(|record| record.alias == *alias && record.is_usable(today, account.gateway));
+    match administration.alias_policy {
+        _ if usable => Ok(sender),
+        AliasPolicy::Numeric => Ok(&Sender::Common),
+        AliasPolicy::Refuse => Err(NoRoute::AliasNotUsable),
+    }
 }
 
 impl International {
@@ -159,7 +218,28 @@ impl International {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::{Alias, AliasStatus};
+
+    fn choose<'a>(
+        administration: &'a Administration,
+        recipient: &Recipient,
+        sender: Option<&Sender>,
+        origin: Option<&OriginHost>,
+    ) -> Result<Route<'a>, NoRoute> {
+        let today = "2026-11-22".parse().unwrap();
+        super::choose(
+            administration,
+            &Ask {
+                recipient,
+                sender,
+                origin,
+                today,
+            },
+        )
+    }
 
     fn administration() -> Administration {
         let alias = Sender::parse("ClaveMadrid").unwrap();
@@ -169,6 +249,7 @@ mod tests {
             origins: vec![OriginHost::parse("clave.gob.es").unwrap()],
             accounts: vec![Account {
                 id: AccountId::parse("madrid-mn").unwrap(),
+                gateway: GatewayName::MensajeriaNegocios,
                 senders: vec![alias.clone(), Sender::Common],
                 default_sender: alias,
                 international: International {
@@ -180,6 +261,14 @@ mod tests {
                 allow_ucs2: false,
                 queue_limit: NonZeroU32::MIN,
             }],
+            aliases: vec![AliasRecord {
+                alias: Alias::parse("ClaveMadrid").unwrap(),
+                status: AliasStatus::Inscribed,
+                inscribed_on: Some("2026-08-03".parse().unwrap()),
+                lapses_on: None,
+                enabled_gateways: BTreeSet::from([GatewayName::MensajeriaNegocios]),
+            }],
+            alias_policy: AliasPolicy::Refuse,
         }
     }
 
@@ -238,5 +327,31 @@ mod tests {
         let other = OriginHost::parse("clave.example.es").unwrap();
         let refused = choose(&administration, &spanish, None, Some(&other)).unwrap_err();
         assert_eq!(refused, NoRoute::OriginNotAllowed);
+    }
+
+    #[test]
+    fn an_alias_that_operators_would_block_is_refused_or_replaced_but_never_sent() {
+        let mut administration = administration();
+        administration.aliases[0].status = AliasStatus::Suspended;
+        let spanish = number("+34600000001");
+        let refused = choose(&administration, &spanish, None, None).unwrap_err();
+        assert_eq!(refused, NoRoute::AliasNotUsable);
+        let common = choose(&administration, &spanish, Some(&Sender::Common), None);
+        assert!(common.is_ok(), "217812 needs no inscription");
+        administration.alias_policy = AliasPolicy::Numeric;
+        let route = choose(&administration, &spanish, None, None).unwrap();
+        assert_eq!(
+            (route.sender.as_str(), route.effective_sender.as_str()),
+            ("217812", "217812")
+        );
+        administration.aliases.clear();
+        administration.alias_policy = AliasPolicy::Refuse;
+        let refused = choose(&administration, &spanish, None, None).unwrap_err();
+        assert_eq!(
+            refused,
+            NoRoute::AliasNotUsable,
+            "without a record there is no inscription"
+        );
+        assert!(choose(&administration, &number("+351912345678"), None, None).is_ok());
     }
 }

@@ -12,6 +12,7 @@ mod serve_process;
 mod simulate_command;
 mod simulator;
 mod simulator_script;
+mod store;
 mod support;
 mod text_and_number;
 mod vectors;

@@ -282,6 +282,30 @@ async fn a_text_that_is_too_long_for_the_account_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alias_that_operators_would_block_is_refused_unless_the_common_number_may_serve() {
+    let clock = Arc::new(SystemClock::new());
+    let suspended = |files: &Files| {
+        let name = "administrations/madrid.toml";
+        files.change(name, "status = \"inscribed\"", "status = \"suspended\"");
+    };
+    let mut app = TestApp::start_with(Script::new(), clock.clone(), suspended).await;
+    let refused = app.refused(request()).await;
+    assert_eq!(
+        refused,
+        (Code::FailedPrecondition, "ALIAS_NOT_USABLE".into())
+    );
+    let (files, simulator) = app.stop().await;
+    let name = "administrations/madrid.toml";
+    files.change(
+        name,
+        "default_language",
+        "alias_policy = \"numeric\"\ndefault_language",
+    );
+    let mut app = TestApp::start_on(files, simulator, clock).await;
+    assert_eq!(app.ends(request()).await.sender, "217812");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_administration_cannot_be_told_from_one_that_is_not_listed() {
     let clock = Arc::new(SystemClock::new());
     let only_madrid = |files: &Files| {

@@ -1,7 +1,8 @@
 //! Codes, numbers, passwords and texts appear in no log line, no answer, no metric and no file, at any level of detail.
 
 use std::{
-    io::Write,
+    fmt::Write as _,
+    io,
     sync::{Arc, Mutex},
 };
 
@@ -18,13 +19,13 @@ use crate::support::{PASSWORD, TestApp, request, soon, store_bytes};
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -93,7 +94,7 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
     let mut answers = String::new();
     for number in [NUMBER, REJECTED_NUMBER, DROPPED_NUMBER] {
         let delivery = app.ends(to(number, CODE)).await;
-        answers.push_str(&format!("{delivery:?}"));
+        writeln!(answers, "{delivery:?}").unwrap();
     }
     // Refusals of every kind that sees the secrets.
     for wrong in [
@@ -118,11 +119,9 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
             ..to(NUMBER, CODE)
         },
     ] {
-        answers.push_str(&format!(
-            "{:?} {:?}",
-            wrong.clone(),
-            app.create(wrong).await.unwrap_err()
-        ));
+        write!(answers, "{wrong:?}").unwrap();
+        let refused = app.create(wrong).await.unwrap_err();
+        writeln!(answers, "{refused:?}").unwrap();
     }
     // One on its way and one waiting, so that the store holds both sealed.
     app.accepted(to(NUMBER, CODE)).await;
@@ -139,7 +138,7 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
         .list_deliveries(ListDeliveriesRequest::default())
         .await
         .unwrap();
-    answers.push_str(&format!("{list:?}"));
+    writeln!(answers, "{list:?}").unwrap();
     let metrics = reqwest_text(&format!("http://{}/metrics", app.admin)).await;
     assert!(metrics.contains("clave_otp_attempts_total"), "{metrics}");
     assert_clean("metrics", metrics.as_bytes());

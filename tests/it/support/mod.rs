@@ -191,8 +191,6 @@ pub struct TestApp {
     pub simulator: Simulator,
     /// The installation.
     pub files: Files,
-    /// Where gRPC is served.
-    pub address: std::net::SocketAddr,
     /// Where health and metrics are served.
     pub admin: std::net::SocketAddr,
     stop: CancellationToken,
@@ -234,7 +232,6 @@ impl TestApp {
             client: DeliveryServiceClient::new(channel),
             simulator,
             files,
-            address,
             admin,
             stop,
             service,
