@@ -1,3 +1,4 @@
 //! The stories of the product, in one binary so that they link once.
 
+mod architecture;
 mod vectors;
