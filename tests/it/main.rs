@@ -1,4 +1,5 @@
 //! The stories of the product, in one binary so that they link once.
 
 mod architecture;
+mod peers;
 mod vectors;
