@@ -47,7 +47,7 @@ impl Default for SystemClock {
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)]
+    #[allow(clippy::disallowed_methods)] // likewise
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

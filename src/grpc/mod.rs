@@ -20,7 +20,7 @@ pub use connections::at_most;
 pub use identity::Callers;
 
 /// The generated protocol.
-#[allow(missing_docs, clippy::all, clippy::pedantic)]
+#[allow(missing_docs, clippy::all, clippy::pedantic)] // written by tonic-prost-build from proto/, which has the comments
 pub mod proto {
     tonic::include_proto!("clave.otp.v1");
 }

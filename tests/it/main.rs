@@ -1,11 +1,13 @@
 //! The stories of the product, in one binary so that they link once.
 
+mod architecture;
 mod config;
 mod config_samples;
 mod delivery_outcomes;
 mod gateway_http;
 mod gateway_xml_rpc;
 mod lanes;
+mod peers;
 mod refusals;
 mod secrets_never_printed;
 mod serve_process;
