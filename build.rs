@@ -2,8 +2,6 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use prost::Message as _;
-
 /// Requests that carry a code: their `Debug` is written by hand (`src/grpc/redacted.rs`), so that printing one
 /// cannot leak it.
 const HAND_WRITTEN_DEBUG: [&str; 2] = [
@@ -13,14 +11,19 @@ const HAND_WRITTEN_DEBUG: [&str; 2] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["clave/otp/v1/delivery_service.proto"], ["proto"])?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file("clave/otp/v1/delivery_service.proto")?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    // The compiler's own encoding keeps options that the generated types do not know, as `debug_redact`.
     fs::write(
         out.join("clave_otp_descriptor.bin"),
-        descriptors.encode_to_vec(),
+        compiler.encode_file_descriptor_set(),
     )?;
     tonic_prost_build::configure()
         .skip_debug(HAND_WRITTEN_DEBUG)
-        .compile_fds(descriptors)?;
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -142,6 +142,7 @@ impl App {
             status: Status::new(shared, clock.clone()),
             callers: Arc::new(parts::callers(&settings)),
             clock: clock.clone(),
+            default_deadline: settings.grpc.default_deadline,
             stop: CancellationToken::new(),
         };
         Ok(Self {
@@ -152,7 +153,6 @@ impl App {
                 max_message_bytes: settings.grpc.max_message_bytes,
                 max_connections: settings.grpc.max_connections,
                 max_concurrent_streams: settings.grpc.max_concurrent_streams,
-                default_deadline: settings.grpc.default_deadline,
                 reflection: settings.grpc.reflection,
             },
             store,

@@ -10,7 +10,7 @@ use crate::{
         OriginHost, Purpose, Reason, Recipient, Reference, RequestId, Sender,
     },
     intake::{Refusal, Request},
-    store::ListFilter,
+    status::ListFilter,
 };
 
 /// Longest language tag worth looking at.

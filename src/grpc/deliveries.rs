@@ -1,9 +1,9 @@
 //! `clave.otp.v1.DeliveryService`.
 
-use std::pin::Pin;
+use std::{future::Future, pin::Pin};
 
 use futures_util::{Stream, stream};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     Services,
@@ -29,6 +29,97 @@ pub(super) struct Deliveries(Services);
 impl Deliveries {
     pub(super) fn new(services: Services) -> Self {
         Self(services)
+    }
+
+    /// Gives a call that brought no deadline one of ours. `DEADLINE_EXCEEDED` may hide a success: the caller asks again
+    /// with the same `request_id`.
+    async fn in_time<T>(
+        &self,
+        metadata: &MetadataMap,
+        call: impl Future<Output = Answer<T>>,
+    ) -> Answer<T> {
+        // The transport watches over a deadline that the caller brought.
+        if metadata.contains_key("grpc-timeout") {
+            return call.await;
+        }
+        tokio::select! {
+            answer = call => answer,
+            () = self.0.clock.sleep(self.0.default_deadline) => Err(Status::deadline_exceeded(
+                "the call took longer than grpc.default_deadline_ms; ask again with the same request_id",
+            )),
+        }
+    }
+
+    async fn create(
+        &self,
+        request: Request<CreateDeliveryRequest>,
+    ) -> Answer<CreateDeliveryResponse> {
+        self.refuse_when_stopping()?;
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let id = fields.request_id(&message.request_id);
+        let parsed = fields.request(message.into());
+        refuse_fields(&fields)?;
+        let (Some(id), Some(parsed)) = (id, parsed) else {
+            return Err(Status::internal("a field was neither parsed nor refused"));
+        };
+        let accepted = self
+            .0
+            .intake
+            .accept(&caller, id, &parsed)
+            .await
+            .map_err(refuse)?;
+        log_accepted(&accepted.delivery, accepted.replayed);
+        Ok(Response::new(CreateDeliveryResponse {
+            delivery: Some(to_proto_delivery(&accepted.delivery)),
+            replayed: accepted.replayed,
+        }))
+    }
+
+    async fn get(&self, request: Request<GetDeliveryRequest>) -> Answer<GetDeliveryResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let id = parse_name(&request.get_ref().name)?;
+        let delivery = self.0.status.get(&caller, id).await.map_err(refuse)?;
+        Ok(Response::new(GetDeliveryResponse {
+            delivery: Some(to_proto_delivery(&delivery)),
+        }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListDeliveriesRequest>,
+    ) -> Answer<ListDeliveriesResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let message = request.get_ref();
+        let mut fields = Fields::default();
+        let filter = fields.list_filter(message);
+        let page_size = fields.page_size(message.page_size);
+        refuse_fields(&fields)?;
+        let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
+        let page = self
+            .0
+            .status
+            .list(&caller, filter, page_size.unwrap_or_default(), token)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(ListDeliveriesResponse {
+            deliveries: page.deliveries.iter().map(to_proto_delivery).collect(),
+            next_page_token: page.next.map(|token| token.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<CancelDeliveryRequest>,
+    ) -> Answer<CancelDeliveryResponse> {
+        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let id = parse_name(&request.get_ref().name)?;
+        let delivery = self.0.intake.cancel(&caller, id).await.map_err(refuse)?;
+        tracing::info!(delivery = %delivery.id, "grpc: cancelled");
+        Ok(Response::new(CancelDeliveryResponse {
+            delivery: Some(to_proto_delivery(&delivery)),
+        }))
     }
 
     fn refuse_when_stopping(&self) -> Result<(), Status> {
@@ -73,62 +164,24 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<CreateDeliveryRequest>,
     ) -> Answer<CreateDeliveryResponse> {
-        self.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let message = request.into_inner();
-        let mut fields = Fields::default();
-        let id = fields.request_id(&message.request_id);
-        let parsed = fields.request(message.into());
-        refuse_fields(&fields)?;
-        let (Some(id), Some(parsed)) = (id, parsed) else {
-            return Err(Status::internal("a field was neither parsed nor refused"));
-        };
-        let accepted = self
-            .0
-            .intake
-            .accept(&caller, id, &parsed)
-            .await
-            .map_err(refuse)?;
-        log_accepted(&accepted.delivery, accepted.replayed);
-        Ok(Response::new(CreateDeliveryResponse {
-            delivery: Some(to_proto_delivery(&accepted.delivery)),
-            replayed: accepted.replayed,
-        }))
+        let metadata = request.metadata().clone();
+        self.in_time(&metadata, self.create(request)).await
     }
 
     async fn get_delivery(
         &self,
         request: Request<GetDeliveryRequest>,
     ) -> Answer<GetDeliveryResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let id = parse_name(&request.get_ref().name)?;
-        let delivery = self.0.status.get(&caller, id).await.map_err(refuse)?;
-        Ok(Response::new(GetDeliveryResponse {
-            delivery: Some(to_proto_delivery(&delivery)),
-        }))
+        let metadata = request.metadata().clone();
+        self.in_time(&metadata, self.get(request)).await
     }
 
     async fn list_deliveries(
         &self,
         request: Request<ListDeliveriesRequest>,
     ) -> Answer<ListDeliveriesResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let message = request.get_ref();
-        let mut fields = Fields::default();
-        let filter = fields.list_filter(message);
-        let page_size = fields.page_size(message.page_size);
-        refuse_fields(&fields)?;
-        let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
-        let page = self
-            .0
-            .status
-            .list(&caller, filter, page_size.unwrap_or_default(), token)
-            .await
-            .map_err(refuse)?;
-        Ok(Response::new(ListDeliveriesResponse {
-            deliveries: page.deliveries.iter().map(to_proto_delivery).collect(),
-            next_page_token: page.next.map(|token| token.to_string()).unwrap_or_default(),
-        }))
+        let metadata = request.metadata().clone();
+        self.in_time(&metadata, self.list(request)).await
     }
 
     type WatchDeliveryStream =
@@ -161,13 +214,8 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<CancelDeliveryRequest>,
     ) -> Answer<CancelDeliveryResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let id = parse_name(&request.get_ref().name)?;
-        let delivery = self.0.intake.cancel(&caller, id).await.map_err(refuse)?;
-        tracing::info!(delivery = %delivery.id, "grpc: cancelled");
-        Ok(Response::new(CancelDeliveryResponse {
-            delivery: Some(to_proto_delivery(&delivery)),
-        }))
+        let metadata = request.metadata().clone();
+        self.in_time(&metadata, self.cancel(request)).await
     }
 
     async fn preview_delivery(

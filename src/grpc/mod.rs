@@ -37,8 +37,6 @@ pub struct Limits {
     pub max_connections: usize,
     /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
     pub max_concurrent_streams: u32,
-    /// Time for a call that brings no deadline of its own (`grpc.default_deadline_ms`).
-    pub default_deadline: Duration,
     /// Whether reflection is served (`grpc.reflection`).
     pub reflection: bool,
 }
@@ -49,7 +47,6 @@ impl Default for Limits {
             max_message_bytes: 64 * 1024,
             max_connections: 1000,
             max_concurrent_streams: 1024,
-            default_deadline: Duration::from_secs(10),
             reflection: true,
         }
     }
@@ -66,6 +63,8 @@ pub struct Services {
     pub callers: Arc<Callers>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Time for a call that brings no deadline of its own (`grpc.default_deadline_ms`).
+    pub default_deadline: Duration,
     /// Cancelled when the service stops: streams end and nothing new is taken.
     pub stop: CancellationToken,
 }
@@ -87,14 +86,17 @@ pub fn router(
     .max_decoding_message_size(limits.max_message_bytes);
     let mut routes = health(Routes::new(deliveries));
     if limits.reflection {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTOR)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
-        routes = routes.add_service(reflection);
+        let known = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTOR)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // Tools in wide use, Python's among them, speak only the older version.
+        routes = routes
+            .add_service(known().build_v1()?)
+            .add_service(known().build_v1alpha()?);
     }
     Ok(tonic::transport::Server::builder()
-        .timeout(limits.default_deadline)
         .max_concurrent_streams(limits.max_concurrent_streams)
         .http2_max_header_list_size(16 * 1024)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))

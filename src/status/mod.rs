@@ -11,9 +11,10 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     domain::{Caller, Delivery, DeliveryId, Role, Scope},
-    store::{DeliveryWatch, ListFilter, Store, StoreError},
+    store::{DeliveryWatch, Store, StoreError},
 };
 
+pub use crate::store::ListFilter;
 pub use page::{PageToken, PageTokenError};
 
 /// Deliveries on a page when the caller does not say.

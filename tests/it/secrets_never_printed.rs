@@ -71,32 +71,17 @@ fn assert_clean(what: &str, bytes: &[u8]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
-    let log = Log::default();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .init();
-    let gate = Gate::new();
-    let script = Script::new()
-        .on(Match::phone(REJECTED_NUMBER), Action::Code(WRONG_NUMBER))
-        .on(Match::phone(DROPPED_NUMBER), Action::DropAfterReading)
-        .on(Match::request(4), Action::Hold(gate.clone()));
-    let mut app = TestApp::start_with(script, Arc::new(SystemClock::new()), |_| {}).await;
-    let to = |number: &str, code: &str| CreateDeliveryRequest {
+fn to(number: &str, code: &str) -> CreateDeliveryRequest {
+    CreateDeliveryRequest {
         recipient: format!("+34{number}"),
         code: code.into(),
         ..request()
-    };
-
-    // Success, rejection, a broken connection: one after the other, so that the fourth request is the held one.
-    let mut answers = String::new();
-    for number in [NUMBER, REJECTED_NUMBER, DROPPED_NUMBER] {
-        let delivery = app.ends(to(number, CODE)).await;
-        writeln!(answers, "{delivery:?}").unwrap();
     }
-    // Refusals of every kind that sees the secrets.
+}
+
+/// What is answered where the request with its secrets is at hand.
+async fn refusals(app: &mut TestApp) -> String {
+    let mut answers = String::new();
     for wrong in [
         CreateDeliveryRequest {
             purpose: 0,
@@ -123,6 +108,29 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
         let refused = app.create(wrong).await.unwrap_err();
         writeln!(answers, "{refused:?}").unwrap();
     }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .init();
+    let gate = Gate::new();
+    let script = Script::new()
+        .on(Match::phone(REJECTED_NUMBER), Action::Code(WRONG_NUMBER))
+        .on(Match::phone(DROPPED_NUMBER), Action::DropAfterReading)
+        .on(Match::request(4), Action::Hold(gate.clone()));
+    let mut app = TestApp::start_with(script, Arc::new(SystemClock::new()), |_| {}).await;
+    // Success, rejection, a broken connection: one after the other, so that the fourth request is the held one.
+    let mut answers = String::new();
+    for number in [NUMBER, REJECTED_NUMBER, DROPPED_NUMBER] {
+        let delivery = app.ends(to(number, CODE)).await;
+        writeln!(answers, "{delivery:?}").unwrap();
+    }
+    answers.push_str(&refusals(&mut app).await);
     // One on its way and one waiting, so that the store holds both sealed.
     app.accepted(to(NUMBER, CODE)).await;
     soon(app.simulator.ledger().until_held(1)).await;

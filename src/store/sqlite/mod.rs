@@ -266,3 +266,8 @@ impl Store for SqliteStore {
         &self.changes
     }
 }
+
+/// Counts of rows are far below 2^63.
+fn to_signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

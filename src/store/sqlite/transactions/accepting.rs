@@ -1,0 +1,132 @@
+//! A delivery comes in.
+
+use rusqlite::params;
+
+use super::lanes::rejected_credentials;
+use crate::{
+    domain::{Delivery, DeliveryState, Reference},
+    store::{
+        Acceptance, NewDelivery, Receipt,
+        sealing::{Fingerprint, RecipientHash},
+        sqlite::{
+            reads,
+            rows::{as_kept, micros},
+            writer::Unit,
+        },
+    },
+};
+
+/// A new delivery with its secrets sealed: what the writing thread may see.
+pub(in crate::store::sqlite) struct SealedDelivery {
+    pub(in crate::store::sqlite) new: NewDelivery,
+    pub(in crate::store::sqlite) fingerprint: Fingerprint,
+    pub(in crate::store::sqlite) recipient_hash: RecipientHash,
+    pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
+    pub(in crate::store::sqlite) sealed_text: Vec<u8>,
+}
+
+/// Stores the delivery, unless its request id is taken or its account's queue is full.
+pub(in crate::store::sqlite) fn accept(
+    unit: &mut Unit<'_>,
+    sealed: &SealedDelivery,
+) -> rusqlite::Result<Acceptance> {
+    let new = &sealed.new;
+    let earlier =
+        |unit: &Unit<'_>| reads::receipt_of(unit.connection, &new.key, &sealed.fingerprint);
+    if let Some(refusal) = not_now(unit, new)? {
+        // A repeat takes no place in the queue, so it is answered whatever the lane's state.
+        return Ok(earlier(unit)?.map_or(refusal, Acceptance::from));
+    }
+    if insert(unit, sealed)? == 0 {
+        return Ok(match earlier(unit)? {
+            Some(receipt) => receipt.into(),
+            // The only other unique column is the id, which is random.
+            None => Acceptance::Reused,
+        });
+    }
+    unit.note_waiting(&new.account, 1);
+    unit.note_change(new.id);
+    Ok(Acceptance::Stored(stored(new)))
+}
+
+/// Why the account takes nothing new just now.
+fn not_now(unit: &Unit<'_>, new: &NewDelivery) -> rusqlite::Result<Option<Acceptance>> {
+    if unit.waiting_for(&new.account) >= u64::from(new.queue_limit.get()) {
+        return Ok(Some(Acceptance::QueueFull));
+    }
+    let closed = rejected_credentials(unit, &new.account)?.is_some();
+    Ok(closed.then_some(Acceptance::CredentialsRejected))
+}
+
+fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {
+    let new = &sealed.new;
+    unit.connection
+        .prepare_cached(
+            "INSERT INTO deliveries (id, caller, request_id, fingerprint, administration, account, state, sender, \
+             effective_sender, destination, masked_recipient, recipient_hash, sealed_recipient, sealed_text, purpose, \
+             language, encoding, segments, reference, create_time, expire_time, update_time) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
+             ?20) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            new.id.as_bytes(),
+            new.key.caller.as_str(),
+            new.key.request_id.as_bytes(),
+            sealed.fingerprint,
+            new.administration.as_str(),
+            new.account.as_str(),
+            DeliveryState::Accepted.to_stored(),
+            new.sender.as_str(),
+            new.effective_sender.as_str(),
+            new.recipient.destination().as_str(),
+            new.recipient.masked(),
+            sealed.recipient_hash,
+            sealed.sealed_recipient,
+            sealed.sealed_text,
+            new.purpose.as_str(),
+            new.language.tag(),
+            new.encoding.as_str(),
+            new.segments,
+            new.reference.as_ref().map(Reference::as_str),
+            micros(new.create_time),
+            micros(new.expire_time),
+        ])
+}
+
+/// The delivery as it is read again after it was stored.
+fn stored(new: &NewDelivery) -> Delivery {
+    Delivery {
+        id: new.id,
+        caller: new.key.caller.clone(),
+        administration: new.administration.clone(),
+        account: new.account.clone(),
+        state: DeliveryState::Accepted,
+        reason: None,
+        sender: new.effective_sender.clone(),
+        destination: new.recipient.destination(),
+        masked_recipient: new.recipient.masked().into_boxed_str(),
+        purpose: new.purpose,
+        language: new.language,
+        encoding: new.encoding,
+        segments: new.segments,
+        attempts: 0,
+        gateway_message_id: None,
+        gateway_code: None,
+        reference: new.reference.clone(),
+        create_time: as_kept(new.create_time),
+        expire_time: as_kept(new.expire_time),
+        submit_time: None,
+        report_time: None,
+        update_time: as_kept(new.create_time),
+        report_deadline: None,
+    }
+}
+
+impl From<Receipt> for Acceptance {
+    fn from(receipt: Receipt) -> Self {
+        match receipt {
+            Receipt::Same(delivery) => Self::Replayed(delivery),
+            Receipt::Reused => Self::Reused,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! An attempt begins, ends, or is found abandoned.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::endings::expire_of_account;
+use crate::{
+    domain::{AccountId, AttemptToken, DeliveryId, DeliveryState, GatewayMessageId, Reason},
+    store::{
+        LeaseRequest, Settlement,
+        sqlite::{
+            rows::{self, micros},
+            to_signed,
+            writer::Unit,
+        },
+    },
+};
+
+/// A leased row, still sealed.
+pub(in crate::store::sqlite) struct SealedWork {
+    pub(in crate::store::sqlite) id: DeliveryId,
+    pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
+    pub(in crate::store::sqlite) sealed_text: Vec<u8>,
+    pub(in crate::store::sqlite) sender: String,
+    pub(in crate::store::sqlite) expire_time: Timestamp,
+    pub(in crate::store::sqlite) create_time: Timestamp,
+    pub(in crate::store::sqlite) segments: u8,
+    pub(in crate::store::sqlite) attempt: u32,
+}
+
+/// What a lease found.
+pub(in crate::store::sqlite) struct SealedLease {
+    pub(in crate::store::sqlite) work: Vec<SealedWork>,
+    pub(in crate::store::sqlite) next_due: Option<Timestamp>,
+}
+
+/// Takes the due work of a lane. Expiry comes before anything else; the attempt is recorded before anyone can send.
+pub(in crate::store::sqlite) fn lease(
+    unit: &mut Unit<'_>,
+    request: &LeaseRequest,
+    token: AttemptToken,
+) -> rusqlite::Result<SealedLease> {
+    expire_of_account(unit, request)?;
+    let work = due_of_account(unit, request)?;
+    let now = micros(request.now);
+    for taken in &work {
+        unit.connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = ?2, attempts = ?3, attempt_token = ?4, update_time = ?5 WHERE id = ?1",
+            )?
+            .execute(params![
+                taken.id.as_bytes(),
+                DeliveryState::Sending.to_stored(),
+                taken.attempt,
+                token.as_bytes(),
+                now,
+            ])?;
+        unit.connection
+            .prepare_cached(
+                "INSERT INTO attempts (delivery, number, account, start_time) \
+                 SELECT seq, attempts, account, ?2 FROM deliveries WHERE id = ?1",
+            )?
+            .execute(params![taken.id.as_bytes(), now])?;
+        unit.note_change(taken.id);
+    }
+    unit.note_waiting(&request.account, -to_signed(work.len()));
+    let next_due = if work.is_empty() {
+        next_due(unit, &request.account)?
+    } else {
+        None
+    };
+    Ok(SealedLease { work, next_due })
+}
+
+fn due_of_account(unit: &Unit<'_>, request: &LeaseRequest) -> rusqlite::Result<Vec<SealedWork>> {
+    unit.connection
+        .prepare_cached(
+            "SELECT id, sealed_recipient, sealed_text, sender, expire_time, create_time, segments, attempts + 1 \
+             FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND not_before <= ?2 ORDER BY seq LIMIT ?3",
+        )?
+        .query_map(
+            params![
+                request.account.as_str(),
+                micros(request.now),
+                request.limit.get()
+            ],
+            |row| {
+                Ok(SealedWork {
+                    id: DeliveryId::from_bytes(row.get(0)?),
+                    // A missing text opens to an error later, which fails this delivery alone.
+                    sealed_recipient: row.get::<_, Option<_>>(1)?.unwrap_or_default(),
+                    sealed_text: row.get::<_, Option<_>>(2)?.unwrap_or_default(),
+                    sender: row.get(3)?,
+                    expire_time: rows::time(row, 4)?,
+                    create_time: rows::time(row, 5)?,
+                    segments: row.get(6)?,
+                    attempt: row.get(7)?,
+                })
+            },
+        )?
+        .collect()
+}
+
+fn next_due(unit: &Unit<'_>, account: &AccountId) -> rusqlite::Result<Option<Timestamp>> {
+    let soonest: Option<i64> = unit
+        .connection
+        .prepare_cached(
+            "SELECT min(not_before) FROM deliveries INDEXED BY deliveries_waiting WHERE account = ?1 AND state = 1",
+        )?
+        .query_row(params![account.as_str()], |row| row.get(0))?;
+    Ok(soonest.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
+}
+
+/// Records what became of one leased delivery, if it is still held under this token.
+pub(in crate::store::sqlite) fn settle(
+    unit: &mut Unit<'_>,
+    token: AttemptToken,
+    id: DeliveryId,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let row = SettledRow::of(settlement);
+    let held: Option<(i64, u32, AccountId)> = unit
+        .connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = ?4, reason = ?5, gateway_code = ?6, gateway_message_id = ?7, \
+             not_before = ?8, report_deadline = ?9, attempt_token = NULL, update_time = ?3, \
+             submit_time = CASE WHEN ?10 THEN ?3 ELSE submit_time END, \
+             sealed_text = CASE WHEN ?4 = 1 THEN sealed_text END \
+             WHERE id = ?1 AND state = 2 AND attempt_token = ?2 RETURNING seq, attempts, account",
+        )?
+        .query_row(
+            params![
+                id.as_bytes(),
+                token.as_bytes(),
+                micros(now),
+                row.state.to_stored(),
+                row.reason,
+                row.code,
+                row.message_id,
+                row.not_before,
+                row.report_deadline,
+                row.state == DeliveryState::Sent,
+            ],
+            |found| {
+                Ok((
+                    found.get(0)?,
+                    found.get(1)?,
+                    rows::text(found, 2, |text| AccountId::parse(text).ok())?,
+                ))
+            },
+        )
+        .optional()?;
+    let Some((seq, attempt, account)) = held else {
+        tracing::warn!(delivery = %id, "store: an outcome came for a delivery that is not held any more; left alone");
+        return Ok(());
+    };
+    unit.connection
+        .prepare_cached(
+            "UPDATE attempts SET end_time = ?3, outcome = ?4, reason = ?5, gateway_code = ?6 \
+             WHERE delivery = ?1 AND number = ?2",
+        )?
+        .execute(params![
+            seq,
+            attempt,
+            micros(now),
+            row.outcome,
+            row.reason,
+            row.code
+        ])?;
+    unit.note_change(id);
+    if row.state == DeliveryState::Accepted {
+        unit.note_waiting(&account, 1);
+    }
+    Ok(())
+}
+
+/// A settlement as columns.
+struct SettledRow<'a> {
+    state: DeliveryState,
+    outcome: &'static str,
+    reason: Option<&'a str>,
+    code: Option<i64>,
+    message_id: Option<&'a str>,
+    not_before: i64,
+    report_deadline: Option<i64>,
+}
+
+impl<'a> SettledRow<'a> {
+    fn of(settlement: &'a Settlement) -> Self {
+        let base = Self {
+            state: DeliveryState::Failed,
+            outcome: "FAILED",
+            reason: None,
+            code: None,
+            message_id: None,
+            not_before: 0,
+            report_deadline: None,
+        };
+        match settlement {
+            Settlement::Sent {
+                message_id,
+                report_deadline,
+            } => Self {
+                state: DeliveryState::Sent,
+                outcome: "SENT",
+                message_id: message_id.as_ref().map(GatewayMessageId::as_str),
+                report_deadline: report_deadline.map(micros),
+                ..base
+            },
+            Settlement::Failed { reason, code } => Self {
+                reason: Some(reason.as_str()),
+                code: *code,
+                ..base
+            },
+            Settlement::Waiting {
+                not_before,
+                reason,
+                code,
+            } => Self {
+                state: DeliveryState::Accepted,
+                outcome: "NOT_SENT",
+                reason: Some(reason.as_str()),
+                code: *code,
+                not_before: micros(*not_before),
+                ..base
+            },
+            Settlement::Expired => Self {
+                state: DeliveryState::Expired,
+                outcome: "NOT_SENT",
+                reason: Some(Reason::TIME_RAN_OUT),
+                ..base
+            },
+            Settlement::Uncertain {
+                reason,
+                report_deadline,
+            } => Self {
+                state: DeliveryState::Uncertain,
+                outcome: "UNCERTAIN",
+                reason: Some(reason.as_str()),
+                report_deadline: report_deadline.map(micros),
+                ..base
+            },
+        }
+    }
+}
+
+/// Nobody can say what became of attempts whose process is gone.
+pub(in crate::store::sqlite) fn recover_interrupted(
+    unit: &mut Unit<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    unit.connection
+        .prepare_cached(
+            "UPDATE attempts SET end_time = ?1, outcome = 'UNCERTAIN', reason = ?2 \
+             WHERE outcome IS NULL AND delivery IN (SELECT seq FROM deliveries WHERE state = 2)",
+        )?
+        .execute(params![micros(now), Reason::ATTEMPT_INTERRUPTED])?;
+    let interrupted = unit
+        .connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 7, reason = ?2, sealed_text = NULL, attempt_token = NULL, update_time = ?1 \
+             WHERE state = 2",
+        )?
+        .execute(params![micros(now), Reason::ATTEMPT_INTERRUPTED])?;
+    Ok(interrupted as u64)
+}
