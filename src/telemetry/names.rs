@@ -24,3 +24,5 @@ pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
 /// Gauge: open connections of the gRPC port.
 pub const GRPC_CONNECTIONS: &str = "clave_otp_grpc_connections";
+/// Counter by `direction`: jumps of the machine's time of day.
+pub const CLOCK_JUMPS: &str = "clave_otp_clock_jumps_total";

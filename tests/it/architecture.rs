@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("cli", "*"),
     ("app", "*"),
     ("domain", ""),
-    ("clock", ""),
+    ("clock", "telemetry::names"),
     ("config", "domain"),
     ("routing", "domain"),
     ("text", "domain"),
