@@ -17,15 +17,15 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     admin,
-    clock::Clock,
+    clock::{Clock, SteadyClock},
     config::{Settings, StoreLocation},
-    dispatch::{Dispatcher, LaneSettings},
+    dispatch::{Dispatcher, LaneSettings, OnUncertain},
     gateway::xml_rpc::GatewaySetupError,
     grpc,
     intake::Intake,
     status::Status,
     store::{
-        Store, StoreError,
+        Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
         sqlite::{OpenStoreError, SqliteOptions, SqliteStore},
     },
@@ -112,6 +112,7 @@ pub struct App {
 impl App {
     /// Opens the store, sets up the gateways and binds the listeners; port 0 takes a free port.
     pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::over(clock));
         if settings.grpc.tls.is_some() {
             return Err(StartError::Tls);
         }
@@ -122,14 +123,8 @@ impl App {
         let admin = listen("admin.listen", settings.admin.listen).await?;
         let sealer = Arc::new(Sealer::from_file(&settings.store.sealing_key_file)?);
         let store = Arc::new(open_store(&settings, &sealer)?);
-        let interrupted = store.recover_interrupted(clock.now()).await?;
-        if interrupted > 0 {
-            tracing::warn!(
-                interrupted,
-                "start: deliveries were being submitted when the last process ended; they are UNCERTAIN and are not sent again"
-            );
-        }
         let lanes = parts::lanes(&settings, &sealer)?;
+        recover(&store, &lanes, clock.now()).await?;
         let shared: Arc<dyn Store> = store.clone();
         let services = grpc::Services {
             intake: Intake::new(
@@ -222,6 +217,38 @@ impl App {
         close_store(store).await;
         Ok(())
     }
+}
+
+/// Settles what the last process left behind, before anything is taken.
+async fn recover(
+    store: &SqliteStore,
+    lanes: &[LaneSettings],
+    now: jiff::Timestamp,
+) -> Result<(), StoreError> {
+    let resend_once = lanes
+        .iter()
+        .filter(|lane| lane.on_uncertain == OnUncertain::ResendOnce)
+        .map(|lane| lane.account.clone())
+        .collect();
+    let Recovered {
+        uncertain,
+        waiting,
+        from_the_future,
+    } = store.recover(Recovery { now, resend_once }).await?;
+    if uncertain + waiting > 0 {
+        tracing::warn!(
+            uncertain,
+            waiting,
+            "start: the last process ended while it submitted; what is UNCERTAIN is not sent again, what waits its account asks to resend once"
+        );
+    }
+    if from_the_future > 0 {
+        tracing::error!(
+            expired = from_the_future,
+            "start: the clock of this machine went back since the last process ended; codes that may be late were ended unsent: look at its time service"
+        );
+    }
+    Ok(())
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

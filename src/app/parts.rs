@@ -146,6 +146,7 @@ fn lane(settings: &AccountSettings, sealer: &Sealer) -> Result<LaneSettings, Sta
         credentials: sealer.credentials_version(&api_user, &settings.password),
         gateway: gateway(settings, api_user)?,
         max_batch: settings.limits.max_batch,
+        failures_before_rest: settings.limits.failures_before_rest,
         on_uncertain: match settings.on_uncertain {
             config::OnUncertain::Hold => OnUncertain::Hold,
             config::OnUncertain::ResendOnce => OnUncertain::ResendOnce,

@@ -87,6 +87,7 @@ pub(super) struct RawAccountLimits {
     max_segments: Option<u64>,
     max_batch: Option<u64>,
     allow_ucs2: Option<bool>,
+    failures_before_rest: Option<u64>,
 }
 
 /// How long a text and how large a request may be.
@@ -98,6 +99,8 @@ pub struct AccountLimits {
     pub max_batch: NonZeroU32,
     /// Whether a text may go out as UCS-2, with 70 characters a segment.
     pub allow_ucs2: bool,
+    /// After so many failed requests in a row the account's lane rests.
+    pub failures_before_rest: NonZeroU32,
 }
 
 impl RawAccountLimits {
@@ -105,12 +108,16 @@ impl RawAccountLimits {
         let max_batch = at
             .key("max_batch")
             .number(self.max_batch, MAX_BATCH, 1..=MAX_BATCH);
+        let failures = at
+            .key("failures_before_rest")
+            .number(self.failures_before_rest, 3, 1..=100);
         AccountLimits {
             max_segments: at
                 .key("max_segments")
                 .number(self.max_segments, 1, 1..=MAX_SEGMENTS),
             max_batch: NonZeroU32::new(max_batch).unwrap_or(NonZeroU32::MIN),
             allow_ucs2: self.allow_ucs2.unwrap_or(false),
+            failures_before_rest: NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
         }
     }
 }

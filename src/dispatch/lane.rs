@@ -1,4 +1,4 @@
-//! One lane: lease, submit, settle, again.
+//! One lane: lease, submit, settle, again; resting when its gateway fails too often.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -6,13 +6,18 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::settle::{OnUncertain, Rules};
+use super::{
+    notes,
+    settle::{OnUncertain, Rules},
+};
 use crate::{
     clock::Clock,
     domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, Reason},
     gateway::{Gateway, Message, Outcome, Verdict},
-    store::{LaneBell, LaneClosing, LeaseRequest, Leased, Settlement, Store, StoreError, Work},
-    telemetry::names,
+    store::{
+        LaneBell, LaneClosing, LaneReport, LeaseRequest, Leased, Settlement, Store, StoreError,
+        Work,
+    },
 };
 
 /// What a lane needs to know of its account.
@@ -30,29 +35,29 @@ pub struct LaneSettings {
     pub report_window: Option<Duration>,
     /// Tells these credentials from others; rejected ones are never presented again.
     pub credentials: CredentialsVersion,
+    /// After so many failed requests in a row the lane rests and then tries one message
+    /// (`accounts.limits.failures_before_rest`).
+    pub failures_before_rest: NonZeroU32,
 }
 
 /// What a turn of the lane came to.
 enum Turn {
-    /// Work was done; there may be more.
-    Worked,
-    /// Nothing is due before the given moment.
+    /// The gateway answered; there may be more to do.
+    Answered,
+    /// The gateway failed, or the store could not be asked: try again after this pause.
+    Failed(Duration),
+    /// Nothing is due before the given moment, or the lane is closed: wait for the bell.
     Idle(Option<Timestamp>),
-    /// The gateway or the store is in trouble: try again after this pause.
-    Troubled(Duration),
-    /// The gateway rejects the account's credentials: no more until they are others.
-    Closed,
 }
 
 pub(super) struct Lane {
     settings: LaneSettings,
     rules: Rules,
-    batch: NonZeroU32,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     bell: LaneBell,
-    backoff: ExponentialBackoff,
-    latency: ExpectedLatency,
+    pauses: ExponentialBackoff,
+    report: LaneReport,
 }
 
 impl Lane {
@@ -61,15 +66,15 @@ impl Lane {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let batch = settings.max_batch.min(settings.gateway.batch_limit());
         Self {
             rules: Rules {
                 on_uncertain: settings.on_uncertain,
                 report_window: settings.report_window,
             },
-            batch: settings.max_batch.min(settings.gateway.batch_limit()),
             bell: store.changes().lane(&settings.account),
-            backoff: backoff(),
-            latency: ExpectedLatency::default(),
+            pauses: pauses(),
+            report: LaneReport::new(batch),
             settings,
             store,
             clock,
@@ -78,58 +83,102 @@ impl Lane {
 
     /// Runs until told to stop; what is under way then is finished and recorded first.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        if !self.may_open(&stop).await {
-            return stop.cancelled().await;
-        }
+        self.tell();
+        self.open(&stop).await;
         while !stop.is_cancelled() {
-            match self.turn(&stop).await {
-                Turn::Worked => self.backoff = backoff(),
-                Turn::Idle(until) => self.wait_for_work(until, &stop).await,
-                Turn::Troubled(pause) => {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = self.clock.sleep(pause) => {}
-                    }
+            self.flow(&stop).await;
+            while !stop.is_cancelled() {
+                self.rest(&stop).await;
+                if self.probe(&stop).await {
+                    break;
                 }
-                // What waits here is ended by the sweep when its time runs out.
-                Turn::Closed => return stop.cancelled().await,
             }
         }
     }
 
-    /// Whether these credentials have not been rejected before, by this process or one before it.
-    async fn may_open(&mut self, stop: &CancellationToken) -> bool {
-        loop {
+    /// Lets the store forget rejected credentials where these are others.
+    async fn open(&mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
             let account = self.settings.account.clone();
             match self
                 .store
                 .open_lane(account, self.settings.credentials)
                 .await
             {
-                Ok(true) => return true,
+                Ok(true) => return,
                 Ok(false) => {
                     tracing::error!(account = %self.settings.account, "{REJECTED}");
-                    return false;
+                    return;
                 }
                 Err(error) => {
                     tracing::error!(account = %self.settings.account, %error, "dispatch: the lane cannot open; tried again");
                 }
             }
             let pause = self.pause();
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = self.clock.sleep(pause) => {}
+            self.sleep(pause, stop).await;
+        }
+    }
+
+    /// Works with full batches until the gateway has failed too often in a row (the breaker is closed).
+    async fn flow(&mut self, stop: &CancellationToken) {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            match self.turn(self.report.batch, stop).await {
+                Turn::Answered => {
+                    failures = 0;
+                    self.pauses = pauses();
+                }
+                Turn::Failed(pause) => {
+                    failures += 1;
+                    if failures >= self.settings.failures_before_rest.get() {
+                        return;
+                    }
+                    self.sleep(pause, stop).await;
+                }
+                Turn::Idle(until) => self.wait_for_work(until, stop).await,
             }
         }
     }
 
+    /// Sends nothing for a while (the breaker is open). What waits is ended by the sweep when its time runs out.
+    async fn rest(&mut self, stop: &CancellationToken) {
+        let pause = self.pause();
+        self.report.rests_until = self.clock.now().checked_add(pause).ok();
+        self.tell();
+        tracing::warn!(
+            account = %self.settings.account,
+            seconds = pause.as_secs_f64(),
+            "dispatch: the gateway failed too often in a row; the lane rests, then tries one message: look at the platform and the way to it"
+        );
+        notes::rests(&self.settings.account);
+        self.sleep(pause, stop).await;
+        self.report.rests_until = None;
+        self.tell();
+    }
+
+    /// Tries one message (the breaker is half open); true when the gateway answered.
+    async fn probe(&mut self, stop: &CancellationToken) -> bool {
+        while !stop.is_cancelled() {
+            match self.turn(NonZeroU32::MIN, stop).await {
+                Turn::Answered => {
+                    tracing::info!(account = %self.settings.account, "dispatch: the gateway answers again");
+                    self.pauses = pauses();
+                    return true;
+                }
+                Turn::Failed(_) => return false,
+                Turn::Idle(until) => self.wait_for_work(until, stop).await,
+            }
+        }
+        false
+    }
+
     /// Takes what is due, hands it over, records what became of it.
-    async fn turn(&mut self, stop: &CancellationToken) -> Turn {
-        let leased = match self.lease().await {
+    async fn turn(&mut self, limit: NonZeroU32, stop: &CancellationToken) -> Turn {
+        let leased = match self.lease(limit).await {
             Ok(leased) => leased,
             Err(error) => {
                 tracing::error!(account = %self.settings.account, %error, "dispatch: no work can be taken; it is tried again");
-                return Turn::Troubled(self.pause());
+                return Turn::Failed(self.pause());
             }
         };
         if leased.work.is_empty() {
@@ -139,100 +188,99 @@ impl Lane {
         self.record(leased, outcomes, stop).await
     }
 
-    async fn lease(&self) -> Result<Leased, StoreError> {
+    async fn lease(&self, limit: NonZeroU32) -> Result<Leased, StoreError> {
         let now = self.clock.now();
         self.store
             .lease(LeaseRequest {
                 account: self.settings.account.clone(),
-                limit: self.batch,
+                limit,
                 now,
-                must_outlive: now
-                    .checked_add(self.latency.expected())
-                    .unwrap_or(Timestamp::MAX),
+                must_outlive: self.must_outlive(now),
             })
             .await
     }
 
-    async fn submit(&mut self, work: &[Work]) -> Vec<Outcome> {
-        let messages: Vec<Message> = work
-            .iter()
-            .map(|work| Message {
-                delivery: work.id,
-                recipient: work.recipient.clone(),
-                text: work.text.clone(),
-                sender: work.sender.clone(),
-            })
-            .collect();
-        let account = self.settings.account.to_string();
-        let begin = self.clock.uptime();
-        let outcomes = self.settings.gateway.submit(&messages).await;
-        let took = self.clock.uptime().saturating_sub(begin);
-        self.latency.observe(took);
-        metrics::histogram!(names::GATEWAY_REQUEST_SECONDS, "account" => account.clone())
-            .record(took.as_secs_f64());
-        metrics::histogram!(names::GATEWAY_BATCH_MESSAGES, "account" => account)
-            .record(f64::from(u32::try_from(messages.len()).unwrap_or(u32::MAX)));
-        tracing::info!(
-            account = %self.settings.account,
-            messages = messages.len(),
-            milliseconds = took.as_millis(),
-            "dispatch: submitted"
-        );
-        outcomes
+    /// A code that expires by then cannot be with the gateway in time.
+    fn must_outlive(&self, now: Timestamp) -> Timestamp {
+        now.checked_add(self.report.latency)
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Hands over what still has time, in one request; the outcome of each piece of work, `None` for what came too late: a
+    /// commit can take long on a slow disk.
+    async fn submit(&mut self, work: &[Work]) -> Vec<Option<Outcome>> {
+        let now = self.clock.now();
+        let must_outlive = self.must_outlive(now);
+        let in_time = |work: &&Work| work.expire_time > must_outlive;
+        let messages: Vec<Message> = work.iter().filter(in_time).map(message).collect();
+        let mut told = Vec::new();
+        if !messages.is_empty() {
+            self.report.busy_since = Some(now);
+            self.report.in_flight = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            self.tell();
+            let begin = self.clock.uptime();
+            told = self.settings.gateway.submit(&messages).await;
+            let took = self.clock.uptime().saturating_sub(begin);
+            self.observe(took);
+            notes::submitted(&self.settings.account, messages.len(), took);
+        }
+        // An adapter that answered for fewer messages than it was given has told nothing about the others.
+        let mut told = told
+            .into_iter()
+            .chain(std::iter::repeat_with(|| Outcome::Uncertain {
+                reason: Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN),
+            }));
+        work.iter()
+            .map(|work| if in_time(&work) { told.next() } else { None })
+            .collect()
     }
 
     async fn record(
         &mut self,
         leased: Leased,
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<Option<Outcome>>,
         stop: &CancellationToken,
     ) -> Turn {
         let now = self.clock.now();
-        let nothing_sent = outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::NotSent { .. }));
-        let credentials_rejected = outcomes.iter().any(|outcome| {
-            matches!(
-                outcome,
-                Outcome::Rejected {
-                    verdict: Verdict::Credentials,
-                    ..
-                }
-            )
-        });
-        let pause = self.pause();
+        let summary = Summary::of(&outcomes);
+        // Only a failure spends a step of the back-off.
+        let pause = if summary.failed {
+            self.pause()
+        } else {
+            MIN_PAUSE
+        };
         let retry_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-        // An adapter that answered for fewer messages than it was given has told nothing about the others.
-        let told = outcomes
-            .into_iter()
-            .map(Some)
-            .chain(std::iter::repeat(None));
         let settlements: Vec<(DeliveryId, Settlement)> = leased
             .work
             .iter()
-            .zip(told)
+            .zip(outcomes)
             .map(|(work, outcome)| {
-                let outcome = outcome.unwrap_or_else(|| Outcome::Uncertain {
-                    reason: Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN),
-                });
-                self.note(work, &outcome, now);
-                let settlement = self.rules.settle(work, outcome, now, retry_at);
+                notes::outcome(&self.settings.account, work, outcome.as_ref(), now);
+                let settlement = match outcome {
+                    Some(outcome) => self.rules.settle(work, outcome, now, retry_at),
+                    None => Settlement::Expired,
+                };
                 (work.id, settlement)
             })
             .collect();
-        let closing = credentials_rejected.then(|| LaneClosing {
+        let closing = summary.credentials_rejected.then(|| LaneClosing {
             account: self.settings.account.clone(),
             credentials: self.settings.credentials,
         });
         self.settle_until_kept(leased.token, settlements, closing, stop)
             .await;
-        if credentials_rejected {
+        if summary.credentials_rejected {
             tracing::error!(account = %self.settings.account, "{REJECTED}");
-            Turn::Closed
-        } else if nothing_sent {
-            Turn::Troubled(pause)
+        }
+        self.report.last_failure = summary.failure;
+        if summary.answered {
+            self.report.last_success = Some(now);
+        }
+        self.tell();
+        if summary.failed {
+            Turn::Failed(pause)
         } else {
-            Turn::Worked
+            Turn::Answered
         }
     }
 
@@ -244,7 +292,7 @@ impl Lane {
         closing: Option<LaneClosing>,
         stop: &CancellationToken,
     ) {
-        for pause in backoff() {
+        for pause in pauses() {
             let kept = self
                 .store
                 .settle(
@@ -268,31 +316,6 @@ impl Lane {
         }
     }
 
-    fn note(&self, work: &Work, outcome: &Outcome, now: Timestamp) {
-        let account = self.settings.account.to_string();
-        let (name, reason) = match outcome {
-            Outcome::Accepted(_) => ("sent", None),
-            Outcome::Rejected { reason, .. } => ("rejected", Some(reason)),
-            Outcome::NotSent { reason, .. } => ("not_sent", Some(reason)),
-            Outcome::Uncertain { reason } => ("uncertain", Some(reason)),
-        };
-        metrics::counter!(names::ATTEMPTS, "account" => account.clone(), "outcome" => name)
-            .increment(1);
-        if matches!(outcome, Outcome::Accepted(_)) {
-            let waited = now.duration_since(work.create_time).as_secs_f64();
-            metrics::histogram!(names::ACCEPT_TO_GATEWAY_SECONDS, "account" => account.clone())
-                .record(waited);
-            metrics::counter!(names::SEGMENTS, "account" => account)
-                .increment(u64::from(work.segments));
-        }
-        match reason {
-            None => tracing::debug!(delivery = %work.id, "dispatch: sent"),
-            Some(reason) => {
-                tracing::warn!(delivery = %work.id, outcome = name, %reason, "dispatch: not sent for sure");
-            }
-        }
-    }
-
     async fn wait_for_work(&self, until: Option<Timestamp>, stop: &CancellationToken) {
         let due = async {
             match until {
@@ -312,39 +335,97 @@ impl Lane {
         }
     }
 
+    async fn sleep(&self, pause: Duration, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.clock.sleep(pause) => {}
+        }
+    }
+
+    /// The expected latency follows a slower gateway at once and a faster one slowly, because a code that comes late is worse
+    /// than one that is refused.
+    fn observe(&mut self, took: Duration) {
+        self.report.latency = took.max((self.report.latency * 7 + took) / 8);
+        self.report.busy_since = None;
+        self.report.in_flight = 0;
+    }
+
+    fn tell(&self) {
+        self.store
+            .lanes()
+            .publish(&self.settings.account, self.report.clone());
+    }
+
     fn pause(&mut self) -> Duration {
         // The back-off has no last step.
-        self.backoff.next().unwrap_or(MAX_PAUSE)
+        self.pauses.next().unwrap_or(MAX_PAUSE)
+    }
+}
+
+/// What the outcomes of one request say about the gateway.
+struct Summary {
+    /// Nothing was answered: the gateway could not be reached, was busy, or broke off.
+    failed: bool,
+    /// The gateway answered.
+    answered: bool,
+    failure: Option<Reason>,
+    credentials_rejected: bool,
+}
+
+impl Summary {
+    fn of(outcomes: &[Option<Outcome>]) -> Self {
+        let failures: Vec<&Reason> = outcomes.iter().flatten().filter_map(failure).collect();
+        let submitted = outcomes.iter().flatten().count();
+        let failed = submitted > 0 && failures.len() == submitted;
+        Self {
+            failed,
+            answered: submitted > 0 && !failed,
+            failure: failures
+                .first()
+                .filter(|_| failed)
+                .map(|&reason| reason.clone()),
+            credentials_rejected: outcomes.iter().flatten().any(|outcome| {
+                matches!(
+                    outcome,
+                    Outcome::Rejected {
+                        verdict: Verdict::Credentials,
+                        ..
+                    }
+                )
+            }),
+        }
+    }
+}
+
+fn failure(outcome: &Outcome) -> Option<&Reason> {
+    match outcome {
+        Outcome::NotSent { reason, .. } | Outcome::Uncertain { reason } => Some(reason),
+        Outcome::Accepted(_) | Outcome::Rejected { .. } => None,
+    }
+}
+
+fn message(work: &Work) -> Message {
+    Message {
+        delivery: work.id,
+        recipient: work.recipient.clone(),
+        text: work.text.clone(),
+        sender: work.sender.clone(),
     }
 }
 
 const REJECTED: &str = "dispatch: the gateway rejects the account's credentials; they will not be presented again: put the \
-     right ones in its password file and restart; until then its callers are told ACCOUNT_CREDENTIALS_REJECTED";
+     right ones in its password file and restart, or resume the account; until then its callers are told \
+     ACCOUNT_CREDENTIALS_REJECTED";
 
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// Doubles from a fifth of a second to ten, each with jitter, so that accounts of one sick gateway do not come back at once.
-fn backoff() -> ExponentialBackoff {
+fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(MIN_PAUSE)
         .with_max_delay(MAX_PAUSE)
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// How long the gateway takes for a request: a moving average that follows a slower gateway at once and a faster one
-/// slowly, because a code that comes late is worse than one that is refused.
-#[derive(Debug, Default)]
-struct ExpectedLatency(Duration);
-
-impl ExpectedLatency {
-    fn expected(&self) -> Duration {
-        self.0
-    }
-
-    fn observe(&mut self, took: Duration) {
-        self.0 = took.max((self.0 * 7 + took) / 8);
-    }
 }

@@ -4,6 +4,7 @@
 //! when it is idle and gathers while a request is under way.
 
 mod lane;
+mod notes;
 mod settle;
 
 use std::{sync::Arc, time::Duration};

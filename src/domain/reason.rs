@@ -27,6 +27,8 @@ impl Reason {
     pub const TEXT_UNREPRESENTABLE: &'static str = "TEXT_UNREPRESENTABLE";
     /// The stored text or number cannot be opened with the installation's key.
     pub const STORE_UNREADABLE: &'static str = "STORE_UNREADABLE";
+    /// The machine's clock went back while no process ran, so nobody can say whether the code is late.
+    pub const CLOCK_WENT_BACK: &'static str = "CLOCK_WENT_BACK";
     /// Its time ran out before a gateway took it.
     pub const TIME_RAN_OUT: &'static str = "TIME_RAN_OUT";
 

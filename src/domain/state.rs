@@ -75,14 +75,18 @@ impl DeliveryState {
     }
 
     /// Whether the product may move a delivery from here to there. Moves only go forward; `SENDING` goes back to
-    /// `ACCEPTED` only because the gateway said that nothing was sent, or because the account asks for one resend.
+    /// `ACCEPTED` (or is `SUPERSEDED`) only because the gateway said that nothing was sent, or because the account asks for
+    /// one resend.
     pub const fn may_become(self, next: Self) -> bool {
         use DeliveryState::{
             Accepted, Cancelled, Delivered, Expired, Failed, Sending, Sent, Superseded, Uncertain,
         };
         match self {
             Accepted => matches!(next, Sending | Failed | Expired | Cancelled | Superseded),
-            Sending => matches!(next, Accepted | Sent | Failed | Expired | Uncertain),
+            Sending => matches!(
+                next,
+                Accepted | Sent | Failed | Expired | Uncertain | Superseded
+            ),
             Sent | Uncertain => matches!(next, Delivered | Failed),
             Delivered | Failed | Expired | Cancelled | Superseded => false,
         }

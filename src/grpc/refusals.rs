@@ -49,8 +49,10 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::AliasNotUsable
         | Refusal::TooLateToCancel(_) => Code::FailedPrecondition,
         Refusal::RequestIdReused => Code::AlreadyExists,
-        Refusal::AdministrationNotAvailable | Refusal::RoleMissing => Code::PermissionDenied,
-        Refusal::AccountCredentialsRejected
+        Refusal::AdministrationNotAvailable => Code::PermissionDenied,
+        Refusal::CannotArriveInTime => Code::ResourceExhausted,
+        Refusal::AccountPaused
+        | Refusal::AccountCredentialsRejected
         | Refusal::QueueFull
         | Refusal::StoreUnavailable(_)
         | Refusal::ShuttingDown => Code::Unavailable,
@@ -59,11 +61,13 @@ fn code(refusal: &Refusal) -> Code {
     }
 }
 
-/// Every `UNAVAILABLE` says when to try again.
+/// Every `UNAVAILABLE` and `RESOURCE_EXHAUSTED` says when to try again.
 fn retry_after(refusal: &Refusal) -> Option<Duration> {
     match refusal {
-        Refusal::AccountCredentialsRejected => Some(RETRY_AFTER_OPERATOR),
-        _ if code(refusal) == Code::Unavailable => Some(RETRY_AFTER),
+        Refusal::AccountCredentialsRejected | Refusal::AccountPaused => Some(RETRY_AFTER_OPERATOR),
+        _ if matches!(code(refusal), Code::Unavailable | Code::ResourceExhausted) => {
+            Some(RETRY_AFTER)
+        }
         _ => None,
     }
 }
@@ -88,6 +92,8 @@ mod tests {
     fn what_is_unavailable_says_when_to_try_again() {
         for refusal in [
             Refusal::QueueFull,
+            Refusal::CannotArriveInTime,
+            Refusal::AccountPaused,
             Refusal::ShuttingDown,
             Refusal::AccountCredentialsRejected,
             Refusal::StoreUnavailable(StoreError::Busy),

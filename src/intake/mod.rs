@@ -21,7 +21,8 @@ use crate::{
     },
     routing::{self, Administration, Ask, Directory, Route},
     store::{
-        Acceptance, Cancellation, Content, ContentParts, NewDelivery, Receipt, RequestKey, Store,
+        Acceptance, Cancellation, Content, ContentParts, LaneClosure, NewDelivery, Receipt,
+        RequestKey, Store,
     },
     text::{Composed, TextRequest, TextRules, Texts},
 };
@@ -212,7 +213,11 @@ impl TryFrom<Acceptance> for Accepted {
             Acceptance::Replayed(delivery) => accepted(delivery, true),
             Acceptance::Reused => Err(Refusal::RequestIdReused),
             Acceptance::QueueFull => Err(Refusal::QueueFull),
-            Acceptance::CredentialsRejected => Err(Refusal::AccountCredentialsRejected),
+            Acceptance::LaneClosed(LaneClosure::Paused) => Err(Refusal::AccountPaused),
+            Acceptance::LaneClosed(LaneClosure::CredentialsRejected) => {
+                Err(Refusal::AccountCredentialsRejected)
+            }
+            Acceptance::CannotArriveInTime => Err(Refusal::CannotArriveInTime),
         }
     }
 }

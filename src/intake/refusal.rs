@@ -66,6 +66,14 @@ pub enum Refusal {
         "the sender's alias may not be used today through the account's gateway; ask for 217812 or see its record"
     )]
     AliasNotUsable,
+    /// The account's operator paused it.
+    #[error("the account is paused; its operator must resume it")]
+    AccountPaused,
+    /// Behind all that waits, the code would come too late.
+    #[error(
+        "the code would come too late behind all that waits for this account; nothing was sent: offer another factor"
+    )]
+    CannotArriveInTime,
     /// The gateway rejects the account's credentials.
     #[error("the gateway rejects the account's credentials; its operator must renew them")]
     AccountCredentialsRejected,
@@ -87,9 +95,6 @@ pub enum Refusal {
     /// No or unknown client certificate.
     #[error("no caller is known by this connection")]
     Unauthenticated,
-    /// The caller has not the role that the call needs.
-    #[error("the call needs a role that this caller has not")]
-    RoleMissing,
 }
 
 impl Refusal {
@@ -116,9 +121,11 @@ impl Refusal {
             Self::TextTooLong { .. } => "TEXT_TOO_LONG",
             Self::TextUnrepresentable => "TEXT_UNREPRESENTABLE",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
-            Self::AdministrationNotAvailable | Self::RoleMissing => "ADMINISTRATION_NOT_AVAILABLE",
+            Self::AdministrationNotAvailable => "ADMINISTRATION_NOT_AVAILABLE",
             Self::SenderNotAllowed => "SENDER_NOT_ALLOWED",
             Self::AliasNotUsable => "ALIAS_NOT_USABLE",
+            Self::AccountPaused => "ACCOUNT_PAUSED",
+            Self::CannotArriveInTime => "CANNOT_ARRIVE_IN_TIME",
             Self::AccountCredentialsRejected => "ACCOUNT_CREDENTIALS_REJECTED",
             Self::QueueFull => "QUEUE_FULL",
             Self::StoreUnavailable(_) => "STORE_UNAVAILABLE",

@@ -5,6 +5,7 @@
 
 mod changes;
 mod content;
+mod lanes;
 pub mod sealing;
 pub mod sqlite;
 
@@ -22,6 +23,7 @@ use crate::domain::{
 
 pub use changes::{Changes, DeliveryWatch, LaneBell};
 pub use content::Content;
+pub use lanes::{LaneReport, Lanes};
 
 /// Identifies a request: repeats of it are one delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,6 +84,17 @@ pub enum Acceptance {
     Reused,
     /// Too many deliveries wait for this account.
     QueueFull,
+    /// The account takes nothing new.
+    LaneClosed(LaneClosure),
+    /// Behind all that waits, the code would come too late.
+    CannotArriveInTime,
+}
+
+/// Why a lane takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneClosure {
+    /// Its operator paused it.
+    Paused,
     /// The gateway rejects the account's credentials.
     CredentialsRejected,
 }
@@ -126,6 +139,8 @@ pub struct Leased {
     pub token: AttemptToken,
     /// The work, oldest first.
     pub work: Vec<Work>,
+    /// Why there is no work, where the lane is closed.
+    pub closed: Option<LaneClosure>,
     /// When the next delivery that waits for its time is due, where there is one and no work was found.
     pub next_due: Option<Timestamp>,
 }
@@ -186,6 +201,27 @@ pub enum Settlement {
         /// Until when a report may settle it; `None` where the gateway sends none.
         report_deadline: Option<Timestamp>,
     },
+}
+
+/// How to settle what a process that is gone left behind.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    /// Now.
+    pub now: Timestamp,
+    /// Accounts that ask for one resend of what is uncertain.
+    pub resend_once: Vec<AccountId>,
+}
+
+/// What a process that is gone left behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Attempts of unknown outcome: now `UNCERTAIN`.
+    pub uncertain: u64,
+    /// Attempts of unknown outcome whose account asks for one resend: waiting again.
+    pub waiting: u64,
+    /// Deliveries from the future: the clock went back while no process ran, so nobody can say whether they are late. Now
+    /// `EXPIRED`.
+    pub from_the_future: u64,
 }
 
 /// Closes a lane because its gateway rejects the account's credentials.
@@ -285,14 +321,22 @@ pub trait Store: Send + Sync + fmt::Debug {
         account: AccountId,
         credentials: CredentialsVersion,
     ) -> Result<bool, StoreError>;
+    /// Pauses a lane: nothing new is taken and nothing that waits is sent.
+    async fn pause_lane(&self, account: AccountId, now: Timestamp) -> Result<(), StoreError>;
+    /// Opens a lane again, whatever closed it, and wakes it.
+    async fn resume_lane(&self, account: AccountId) -> Result<(), StoreError>;
+    /// Why a lane takes nothing, where it does not.
+    async fn closure_of(&self, account: AccountId) -> Result<Option<LaneClosure>, StoreError>;
     /// Turns every waiting delivery that expires at or before `now` into `EXPIRED`; answers how many.
     async fn expire_overdue(&self, now: Timestamp) -> Result<u64, StoreError>;
-    /// Turns `SENDING` deliveries of a process that is gone into `UNCERTAIN`; answers how many. Only at start.
-    async fn recover_interrupted(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// Settles what a process that is gone left behind; only at start.
+    async fn recover(&self, recovery: Recovery) -> Result<Recovered, StoreError>;
     /// How many deliveries wait, for each account that has any.
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError>;
     /// The signals of this store.
     fn changes(&self) -> &Changes;
+    /// How the lanes that work on this store fare.
+    fn lanes(&self) -> &Lanes;
 }
 
 /// The parts of a request that make its content: all that the caller wrote, nothing that was derived.

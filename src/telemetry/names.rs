@@ -12,6 +12,8 @@ pub const REQUESTS_REFUSED: &str = "clave_otp_requests_refused_total";
 pub const DELIVERIES_EXPIRED: &str = "clave_otp_deliveries_expired_total";
 /// Counter by `account` and `outcome`: attempts that ended.
 pub const ATTEMPTS: &str = "clave_otp_attempts_total";
+/// Counter by `account`: rests of a lane whose gateway failed too often in a row.
+pub const LANE_RESTS: &str = "clave_otp_lane_rests_total";
 /// Counter by `account`: segments that gateways took.
 pub const SEGMENTS: &str = "clave_otp_segments_total";
 /// Histogram by `account`: from acceptance to the gateway's yes, in seconds.

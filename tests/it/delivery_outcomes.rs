@@ -11,7 +11,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{
-    BARCELONA, BARCELONA_LOGIN, MADRID, MADRID_LOGIN, TestApp, reason_of, request, soon,
+    BARCELONA, BARCELONA_LOGIN, MADRID, MADRID_LOGIN, TestApp, reason_of, request, request_to, soon,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn a_delivery_that_waits_can_be_withdrawn_and_one_on_its_way_cannot() {
     let on_its_way = app.accepted(request()).await;
     let ledger = app.simulator.ledger().clone();
     soon(ledger.until_held(1)).await;
-    let waiting = app.accepted(request()).await;
+    let waiting = app.accepted(request_to(2)).await;
 
     let cancel = |name: &str| CancelDeliveryRequest { name: name.into() };
     let cancelled = app

@@ -9,7 +9,9 @@ use clave_otp::{
 };
 use tonic::Code;
 
-use crate::support::{BARCELONA, MADRID_LOGIN, TestApp, request, request_at, seconds_after, soon};
+use crate::support::{
+    BARCELONA, MADRID_LOGIN, TestApp, request, request_at, request_to, seconds_after, soon,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_lane_sends_at_once_and_a_busy_one_gathers() {
@@ -68,6 +70,7 @@ async fn a_code_whose_time_runs_out_while_it_waits_expires_unsent() {
     let ledger = app.simulator.ledger().clone();
     soon(ledger.until_held(1)).await;
     let short = CreateDeliveryRequest {
+        recipient: "+34600000002".into(),
         expire_time: Some(seconds_after(now, 60)),
         ..request_at(now)
     };
@@ -151,7 +154,7 @@ async fn rejected_credentials_are_presented_once_and_others_open_the_lane_again(
     soon(ledger.until_refused(1)).await;
     let refused = soon(async {
         loop {
-            if let Err(status) = app.create(request()).await {
+            if let Err(status) = app.create(request_to(2)).await {
                 break status;
             }
         }
@@ -206,10 +209,10 @@ async fn a_full_queue_refuses_and_says_when_to_try_again() {
     let first = request();
     app.accepted(first.clone()).await;
     soon(app.simulator.ledger().until_held(1)).await;
-    let repeated = request();
+    let repeated = request_to(2);
     app.accepted(repeated.clone()).await;
-    app.accepted(request()).await;
-    let (code, reason) = app.refused(request()).await;
+    app.accepted(request_to(3)).await;
+    let (code, reason) = app.refused(request_to(4)).await;
     assert_eq!((code, reason.as_str()), (Code::Unavailable, "QUEUE_FULL"));
     assert!(
         app.create(repeated).await.unwrap().replayed,
@@ -232,7 +235,7 @@ async fn what_was_accepted_before_a_stop_goes_out_after_the_next_start() {
     let on_its_way = app.accepted(request()).await;
     let ledger = app.simulator.ledger().clone();
     soon(ledger.until_held(1)).await;
-    let waiting = app.accepted(request()).await;
+    let waiting = app.accepted(request_to(2)).await;
     let stopping = tokio::spawn(app.stop());
     gate.open();
     let (files, simulator) = soon(stopping).await.unwrap();

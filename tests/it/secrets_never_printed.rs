@@ -132,7 +132,7 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
     }
     answers.push_str(&refusals(&mut app).await);
     // One on its way and one waiting, so that the store holds both sealed.
-    app.accepted(to(NUMBER, CODE)).await;
+    app.accepted(to(REJECTED_NUMBER, CODE)).await;
     soon(app.simulator.ledger().until_held(1)).await;
     let waiting = app.accepted(to(NUMBER, WAITING_CODE)).await;
     assert_clean(

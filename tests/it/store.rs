@@ -10,8 +10,8 @@ use clave_otp::{
         Encoding, Language, OneTimeCode, Purpose, Recipient, RequestId, SecretText, Sender,
     },
     store::{
-        Acceptance, Content, ContentParts, LeaseRequest, NewDelivery, RequestKey, Settlement,
-        Store,
+        Acceptance, Content, ContentParts, LeaseRequest, NewDelivery, Recovery, RequestKey,
+        Settlement, Store,
         sealing::Sealer,
         sqlite::{SqliteOptions, SqliteStore},
     },
@@ -41,7 +41,8 @@ fn account() -> AccountId {
 }
 
 fn new_delivery(request_id: &str) -> NewDelivery {
-    let recipient = Recipient::parse("+34600000001").unwrap();
+    let citizen = Uuid::parse_str(request_id).unwrap().as_u128() % 1_000_000;
+    let recipient = Recipient::parse(&format!("+34600{citizen:06}")).unwrap();
     let code = OneTimeCode::parse("748291".into()).unwrap();
     let administration = Dir3::parse("L01280796").unwrap();
     let create_time = now();
@@ -98,6 +99,13 @@ fn lease_at(now: Timestamp) -> LeaseRequest {
         limit: NonZeroU32::new(500).unwrap(),
         now,
         must_outlive: now,
+    }
+}
+
+fn recovery() -> Recovery {
+    Recovery {
+        now: now(),
+        resend_once: Vec::new(),
     }
 }
 
@@ -184,7 +192,7 @@ async fn an_attempt_whose_process_is_gone_is_uncertain_and_not_sent_again() {
     store.close();
 
     let store = open(directory.path());
-    assert_eq!(store.recover_interrupted(now()).await.unwrap(), 1);
+    assert_eq!(store.recover(recovery()).await.unwrap().uncertain, 1);
     let found = store.delivery(interrupted).await.unwrap().unwrap();
     assert_eq!(found.state, DeliveryState::Uncertain);
     assert_eq!(found.reason.unwrap().as_str(), "ATTEMPT_INTERRUPTED");

@@ -22,8 +22,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Acceptance, Cancellation, Changes, Content, LaneClosing, LeaseRequest, Leased, ListFilter,
-    NewDelivery, Page, Receipt, RequestKey, Sequence, Settlement, Store, StoreError, Work,
+    Acceptance, Cancellation, Changes, Content, LaneClosing, LaneClosure, Lanes, LeaseRequest,
+    Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey, Sequence,
+    Settlement, Store, StoreError, Work,
     sealing::{OpenError, Sealer},
 };
 use crate::domain::{
@@ -55,6 +56,7 @@ pub struct SqliteStore {
     readers: Readers,
     sealer: Arc<Sealer>,
     changes: Changes,
+    lanes: Lanes,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _ownership: Ownership,
 }
@@ -70,6 +72,7 @@ impl SqliteStore {
         let (ownership, connection) = schema::prepare(path, &sealer)?;
         let waiting = reads::waiting(&connection).map_err(|e| not_writable(e.to_string()))?;
         let changes = Changes::default();
+        let lanes = Lanes::default();
         let reading = (0..options.readers.get())
             .map(|_| schema::connect_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
@@ -79,7 +82,7 @@ impl SqliteStore {
         let (writer, thread) = Writer::start(
             connection,
             waiting.into_iter().collect(),
-            changes.clone(),
+            (changes.clone(), lanes.clone()),
             options.queue,
             options.max_group,
         )
@@ -90,6 +93,7 @@ impl SqliteStore {
             readers,
             sealer,
             changes,
+            lanes,
             threads: Mutex::new(threads),
             _ownership: ownership,
         })
@@ -197,6 +201,7 @@ impl Store for SqliteStore {
         let mut leased = Leased {
             token,
             work: Vec::with_capacity(found.work.len()),
+            closed: found.closed,
             next_due: found.next_due,
         };
         let mut unreadable = Vec::new();
@@ -252,9 +257,27 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn recover_interrupted(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn pause_lane(&self, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .write(move |unit| transactions::recover_interrupted(unit, now))
+            .write(move |unit| transactions::pause_lane(unit, &account, now))
+            .await
+    }
+
+    async fn resume_lane(&self, account: AccountId) -> Result<(), StoreError> {
+        self.writer
+            .write(move |unit| transactions::resume_lane(unit, &account))
+            .await
+    }
+
+    async fn closure_of(&self, account: AccountId) -> Result<Option<LaneClosure>, StoreError> {
+        self.readers
+            .read(move |connection| transactions::closure_of(connection, &account))
+            .await
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<Recovered, StoreError> {
+        self.writer
+            .write(move |unit| transactions::recover(unit, &recovery))
             .await
     }
 
@@ -264,6 +287,10 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     domain::{AccountId, DeliveryId},
-    store::{Changes, StoreError},
+    store::{Changes, Lanes, StoreError},
     telemetry::names,
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Unit<'a> {
     changed: Vec<DeliveryId>,
     bells: BTreeSet<AccountId>,
     waiting: &'a HashMap<AccountId, u64>,
+    /// How the lanes fare.
+    pub(super) lanes: &'a Lanes,
     waiting_change: HashMap<AccountId, i64>,
 }
 
@@ -31,6 +33,11 @@ impl Unit<'_> {
     /// Notes that a delivery changed: its watchers are woken after the commit.
     pub(super) fn note_change(&mut self, id: DeliveryId) {
         self.changed.push(id);
+    }
+
+    /// Notes that a lane may have something to do.
+    pub(super) fn note_bell(&mut self, account: &AccountId) {
+        self.bells.insert(account.clone());
     }
 
     /// Notes that `by` more (or fewer) deliveries wait for an account.
@@ -103,7 +110,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         waiting: HashMap<AccountId, u64>,
-        changes: Changes,
+        (changes, lanes): (Changes, Lanes),
         queue: NonZeroUsize,
         group: NonZeroUsize,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
@@ -112,6 +119,7 @@ impl Writer {
             connection,
             waiting,
             changes,
+            lanes,
             group: group.get(),
         };
         let thread = thread::Builder::new()
@@ -169,6 +177,7 @@ struct Desk {
     connection: Connection,
     waiting: HashMap<AccountId, u64>,
     changes: Changes,
+    lanes: Lanes,
     group: usize,
 }
 
@@ -223,6 +232,7 @@ impl Desk {
             changed: Vec::new(),
             bells: BTreeSet::new(),
             waiting: &self.waiting,
+            lanes: &self.lanes,
             waiting_change: HashMap::new(),
         };
         for job in group {

@@ -329,9 +329,17 @@ pub fn request_at(now: jiff::Timestamp) -> CreateDeliveryRequest {
     }
 }
 
-/// A request that is taken, by the clock of the machine.
+/// A request that is taken, by the clock of the machine. Another one to the same number supersedes it while it waits.
 pub fn request() -> CreateDeliveryRequest {
     request_at(SystemClock::new().now())
+}
+
+/// A request for another citizen, told by a number below 1000.
+pub fn request_to(citizen: u32) -> CreateDeliveryRequest {
+    CreateDeliveryRequest {
+        recipient: format!("+34600000{citizen:03}"),
+        ..request()
+    }
 }
 
 /// A time as the protocol has it.

@@ -28,6 +28,7 @@ CREATE TABLE deliveries (
     segments           INTEGER NOT NULL,
     attempts           INTEGER NOT NULL DEFAULT 0,
     attempt_token      BLOB,                -- of the attempt under way
+    superseded         INTEGER NOT NULL DEFAULT 0,  -- 1: a newer code came while the attempt was under way
     not_before         INTEGER NOT NULL DEFAULT 0,
     gateway_message_id TEXT,
     gateway_code       INTEGER,
@@ -47,6 +48,8 @@ CREATE INDEX deliveries_waiting ON deliveries (account, seq) WHERE state = 1;
 CREATE INDEX deliveries_expiring ON deliveries (expire_time) WHERE state = 1;
 -- What a process that is gone left behind.
 CREATE INDEX deliveries_sending ON deliveries (account) WHERE state = 2;
+-- What a newer code for the same citizen supersedes.
+CREATE INDEX deliveries_pending ON deliveries (recipient_hash) WHERE state <= 2;
 -- What callers list.
 CREATE INDEX deliveries_of_administration ON deliveries (administration, seq);
 CREATE INDEX deliveries_by_reference ON deliveries (reference, seq) WHERE reference IS NOT NULL;
@@ -64,9 +67,10 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
 
--- Lanes whose gateway rejected the account's credentials; other credentials open them again.
-CREATE TABLE closed_lanes (
-    account     TEXT PRIMARY KEY,
-    credentials BLOB NOT NULL,              -- keyed hash of the rejected ones
-    close_time  INTEGER NOT NULL
+-- Lanes that are paused, or whose gateway rejected the account's credentials.
+CREATE TABLE lanes (
+    account              TEXT PRIMARY KEY,
+    paused               INTEGER NOT NULL DEFAULT 0,
+    rejected_credentials BLOB,              -- keyed hash; others open the lane again
+    change_time          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,16 +1,19 @@
 //! A delivery comes in.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use rusqlite::params;
 
-use super::lanes::rejected_credentials;
+use super::lanes::closure_of;
 use crate::{
-    domain::{Delivery, DeliveryState, Reference},
+    domain::{AccountId, Delivery, DeliveryId, DeliveryState, Reference},
     store::{
         Acceptance, NewDelivery, Receipt,
         sealing::{Fingerprint, RecipientHash},
         sqlite::{
             reads,
-            rows::{as_kept, micros},
+            rows::{self, as_kept, micros},
             writer::Unit,
         },
     },
@@ -44,6 +47,7 @@ pub(in crate::store::sqlite) fn accept(
             None => Acceptance::Reused,
         });
     }
+    supersede_older(unit, sealed)?;
     unit.note_waiting(&new.account, 1);
     unit.note_change(new.id);
     Ok(Acceptance::Stored(stored(new)))
@@ -54,8 +58,56 @@ fn not_now(unit: &Unit<'_>, new: &NewDelivery) -> rusqlite::Result<Option<Accept
     if unit.waiting_for(&new.account) >= u64::from(new.queue_limit.get()) {
         return Ok(Some(Acceptance::QueueFull));
     }
-    let closed = rejected_credentials(unit, &new.account)?.is_some();
-    Ok(closed.then_some(Acceptance::CredentialsRejected))
+    if let Some(closure) = closure_of(unit.connection, &new.account)? {
+        return Ok(Some(Acceptance::LaneClosed(closure)));
+    }
+    let wait = unit
+        .lanes
+        .report(&new.account)
+        .map_or(Duration::ZERO, |report| {
+            report.expected_wait(unit.waiting_for(&new.account), new.create_time)
+        });
+    let arrival = new.create_time.checked_add(wait).unwrap_or(Timestamp::MAX);
+    Ok((arrival >= new.expire_time).then_some(Acceptance::CannotArriveInTime))
+}
+
+/// An older code for the same citizen and purpose is worth nothing any more: what waits is not sent, and what is being sent
+/// is not sent again.
+fn supersede_older(unit: &mut Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<()> {
+    let new = &sealed.new;
+    let connection = unit.connection;
+    let older: Vec<(DeliveryId, AccountId, DeliveryState)> = connection
+        .prepare_cached(
+            "UPDATE deliveries SET superseded = 1, update_time = max(update_time, ?5), \
+             state = CASE state WHEN 1 THEN 9 ELSE state END, \
+             sealed_text = CASE state WHEN 1 THEN NULL ELSE sealed_text END \
+             WHERE recipient_hash = ?1 AND administration = ?2 AND purpose = ?3 AND id <> ?4 AND state <= 2 \
+             RETURNING id, account, state",
+        )?
+        .query_map(
+            params![
+                sealed.recipient_hash,
+                new.administration.as_str(),
+                new.purpose.as_str(),
+                new.id.as_bytes(),
+                micros(new.create_time),
+            ],
+            |row| {
+                Ok((
+                    DeliveryId::from_bytes(row.get(0)?),
+                    rows::text(row, 1, |text| AccountId::parse(text).ok())?,
+                    rows::state(row, 2)?,
+                ))
+            },
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, account, state) in &older {
+        if *state == DeliveryState::Superseded {
+            unit.note_change(*id);
+            unit.note_waiting(account, -1);
+        }
+    }
+    Ok(())
 }
 
 fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::endings::expire_of_account;
+use super::{endings::expire_of_account, lanes::closure_of};
 use crate::{
     domain::{AccountId, AttemptToken, DeliveryId, DeliveryState, GatewayMessageId, Reason},
     store::{
-        LeaseRequest, Settlement,
+        LaneClosure, LeaseRequest, Settlement,
         sqlite::{
             rows::{self, micros},
             to_signed,
@@ -31,6 +31,7 @@ pub(in crate::store::sqlite) struct SealedWork {
 /// What a lease found.
 pub(in crate::store::sqlite) struct SealedLease {
     pub(in crate::store::sqlite) work: Vec<SealedWork>,
+    pub(in crate::store::sqlite) closed: Option<LaneClosure>,
     pub(in crate::store::sqlite) next_due: Option<Timestamp>,
 }
 
@@ -41,6 +42,13 @@ pub(in crate::store::sqlite) fn lease(
     token: AttemptToken,
 ) -> rusqlite::Result<SealedLease> {
     expire_of_account(unit, request)?;
+    if let Some(closure) = closure_of(unit.connection, &request.account)? {
+        return Ok(SealedLease {
+            work: Vec::new(),
+            closed: Some(closure),
+            next_due: None,
+        });
+    }
     let work = due_of_account(unit, request)?;
     let now = micros(request.now);
     for taken in &work {
@@ -69,7 +77,11 @@ pub(in crate::store::sqlite) fn lease(
     } else {
         None
     };
-    Ok(SealedLease { work, next_due })
+    Ok(SealedLease {
+        work,
+        closed: None,
+        next_due,
+    })
 }
 
 fn due_of_account(unit: &Unit<'_>, request: &LeaseRequest) -> rusqlite::Result<Vec<SealedWork>> {
@@ -121,14 +133,15 @@ pub(in crate::store::sqlite) fn settle(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let row = SettledRow::of(settlement);
-    let held: Option<(i64, u32, AccountId)> = unit
+    let held: Option<(i64, u32, AccountId, DeliveryState)> = unit
         .connection
         .prepare_cached(
-            "UPDATE deliveries SET state = ?4, reason = ?5, gateway_code = ?6, gateway_message_id = ?7, \
+            "UPDATE deliveries SET state = CASE WHEN ?4 = 1 AND superseded THEN 9 ELSE ?4 END, \
+             reason = ?5, gateway_code = ?6, gateway_message_id = ?7, \
              not_before = ?8, report_deadline = ?9, attempt_token = NULL, update_time = ?3, \
              submit_time = CASE WHEN ?10 THEN ?3 ELSE submit_time END, \
-             sealed_text = CASE WHEN ?4 = 1 THEN sealed_text END \
-             WHERE id = ?1 AND state = 2 AND attempt_token = ?2 RETURNING seq, attempts, account",
+             sealed_text = CASE WHEN ?4 = 1 AND NOT superseded THEN sealed_text END \
+             WHERE id = ?1 AND state = 2 AND attempt_token = ?2 RETURNING seq, attempts, account, state",
         )?
         .query_row(
             params![
@@ -148,11 +161,12 @@ pub(in crate::store::sqlite) fn settle(
                     found.get(0)?,
                     found.get(1)?,
                     rows::text(found, 2, |text| AccountId::parse(text).ok())?,
+                    rows::state(found, 3)?,
                 ))
             },
         )
         .optional()?;
-    let Some((seq, attempt, account)) = held else {
+    let Some((seq, attempt, account, state)) = held else {
         tracing::warn!(delivery = %id, "store: an outcome came for a delivery that is not held any more; left alone");
         return Ok(());
     };
@@ -170,7 +184,7 @@ pub(in crate::store::sqlite) fn settle(
             row.code
         ])?;
     unit.note_change(id);
-    if row.state == DeliveryState::Accepted {
+    if state == DeliveryState::Accepted {
         unit.note_waiting(&account, 1);
     }
     Ok(())
@@ -244,25 +258,4 @@ impl<'a> SettledRow<'a> {
             },
         }
     }
-}
-
-/// Nobody can say what became of attempts whose process is gone.
-pub(in crate::store::sqlite) fn recover_interrupted(
-    unit: &mut Unit<'_>,
-    now: Timestamp,
-) -> rusqlite::Result<u64> {
-    unit.connection
-        .prepare_cached(
-            "UPDATE attempts SET end_time = ?1, outcome = 'UNCERTAIN', reason = ?2 \
-             WHERE outcome IS NULL AND delivery IN (SELECT seq FROM deliveries WHERE state = 2)",
-        )?
-        .execute(params![micros(now), Reason::ATTEMPT_INTERRUPTED])?;
-    let interrupted = unit
-        .connection
-        .prepare_cached(
-            "UPDATE deliveries SET state = 7, reason = ?2, sealed_text = NULL, attempt_token = NULL, update_time = ?1 \
-             WHERE state = 2",
-        )?
-        .execute(params![micros(now), Reason::ATTEMPT_INTERRUPTED])?;
-    Ok(interrupted as u64)
 }

@@ -1,27 +1,35 @@
-//! A lane closes because its gateway rejects the account's credentials, and opens again with others.
+//! A lane closes, because its operator paused it or its gateway rejects the account's credentials, and opens again.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
     domain::{AccountId, CredentialsVersion},
     store::{
-        LaneClosing,
+        LaneClosing, LaneClosure,
         sqlite::{rows::micros, writer::Unit},
     },
 };
 
-/// The credentials that closed a lane.
-pub(super) fn rejected_credentials(
-    unit: &Unit<'_>,
+/// Why a lane takes nothing, where it does not.
+pub(in crate::store::sqlite) fn closure_of(
+    connection: &Connection,
     account: &AccountId,
-) -> rusqlite::Result<Option<CredentialsVersion>> {
-    unit.connection
-        .prepare_cached("SELECT credentials FROM closed_lanes WHERE account = ?1")?
+) -> rusqlite::Result<Option<LaneClosure>> {
+    let known: Option<(bool, bool)> = connection
+        .prepare_cached(
+            "SELECT rejected_credentials IS NOT NULL, paused FROM lanes WHERE account = ?1",
+        )?
         .query_row(params![account.as_str()], |row| {
-            row.get(0).map(CredentialsVersion::from_bytes)
+            Ok((row.get(0)?, row.get(1)?))
         })
-        .optional()
+        .optional()?;
+    Ok(match known {
+        // Told first: resuming alone would not help for long.
+        Some((true, _)) => Some(LaneClosure::CredentialsRejected),
+        Some((false, true)) => Some(LaneClosure::Paused),
+        _ => None,
+    })
 }
 
 /// Closes a lane: its account takes nothing new and its gateway sees these credentials no more.
@@ -32,7 +40,8 @@ pub(in crate::store::sqlite) fn close_lane(
 ) -> rusqlite::Result<()> {
     unit.connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO closed_lanes (account, credentials, close_time) VALUES (?1, ?2, ?3)",
+            "INSERT INTO lanes (account, rejected_credentials, change_time) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET rejected_credentials = ?2, change_time = ?3",
         )?
         .execute(params![
             closing.account.as_str(),
@@ -42,17 +51,45 @@ pub(in crate::store::sqlite) fn close_lane(
         .map(drop)
 }
 
-/// Whether a lane may work with these credentials.
+/// Whether a lane may work with these credentials: others than the rejected ones open it again.
 pub(in crate::store::sqlite) fn open_lane(
     unit: &mut Unit<'_>,
     account: &AccountId,
     credentials: CredentialsVersion,
 ) -> rusqlite::Result<bool> {
-    if rejected_credentials(unit, account)? == Some(credentials) {
-        return Ok(false);
-    }
     unit.connection
-        .prepare_cached("DELETE FROM closed_lanes WHERE account = ?1")?
+        .prepare_cached(
+            "UPDATE lanes SET rejected_credentials = NULL \
+             WHERE account = ?1 AND rejected_credentials IS NOT ?2",
+        )?
+        .execute(params![account.as_str(), credentials.as_bytes()])?;
+    let closure = closure_of(unit.connection, account)?;
+    Ok(closure != Some(LaneClosure::CredentialsRejected))
+}
+
+/// Pauses a lane.
+pub(in crate::store::sqlite) fn pause_lane(
+    unit: &mut Unit<'_>,
+    account: &AccountId,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    unit.connection
+        .prepare_cached(
+            "INSERT INTO lanes (account, paused, change_time) VALUES (?1, 1, ?2) \
+             ON CONFLICT DO UPDATE SET paused = 1, change_time = ?2",
+        )?
+        .execute(params![account.as_str(), micros(now)])
+        .map(drop)
+}
+
+/// Opens a lane again, whatever closed it, and wakes it.
+pub(in crate::store::sqlite) fn resume_lane(
+    unit: &mut Unit<'_>,
+    account: &AccountId,
+) -> rusqlite::Result<()> {
+    unit.connection
+        .prepare_cached("DELETE FROM lanes WHERE account = ?1")?
         .execute(params![account.as_str()])?;
-    Ok(true)
+    unit.note_bell(account);
+    Ok(())
 }

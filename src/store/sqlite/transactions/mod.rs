@@ -4,8 +4,10 @@ mod accepting;
 mod attempts;
 mod endings;
 mod lanes;
+mod recovery;
 
 pub(super) use accepting::{SealedDelivery, accept};
-pub(super) use attempts::{SealedWork, lease, recover_interrupted, settle};
+pub(super) use attempts::{SealedWork, lease, settle};
 pub(super) use endings::{cancel, expire_overdue};
-pub(super) use lanes::{close_lane, open_lane};
+pub(super) use lanes::{close_lane, closure_of, open_lane, pause_lane, resume_lane};
+pub(super) use recovery::recover;

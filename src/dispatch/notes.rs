@@ -1,0 +1,48 @@
+//! What lanes tell in metrics and in the log.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{domain::AccountId, gateway::Outcome, store::Work, telemetry::names};
+
+/// A request ended.
+pub(super) fn submitted(account: &AccountId, messages: usize, took: Duration) {
+    let label = account.to_string();
+    metrics::histogram!(names::GATEWAY_REQUEST_SECONDS, "account" => label.clone())
+        .record(took.as_secs_f64());
+    metrics::histogram!(names::GATEWAY_BATCH_MESSAGES, "account" => label)
+        .record(f64::from(u32::try_from(messages).unwrap_or(u32::MAX)));
+    tracing::info!(%account, messages, milliseconds = took.as_millis(), "dispatch: submitted");
+}
+
+/// The lane rests.
+pub(super) fn rests(account: &AccountId) {
+    metrics::counter!(names::LANE_RESTS, "account" => account.to_string()).increment(1);
+}
+
+/// One attempt ended; `None` where the code had no time left and nothing was sent.
+pub(super) fn outcome(account: &AccountId, work: &Work, outcome: Option<&Outcome>, now: Timestamp) {
+    let label = account.to_string();
+    let (name, reason) = match outcome {
+        Some(Outcome::Accepted(_)) => ("sent", None),
+        Some(Outcome::Rejected { reason, .. }) => ("rejected", Some(reason.as_str())),
+        Some(Outcome::NotSent { reason, .. }) => ("not_sent", Some(reason.as_str())),
+        Some(Outcome::Uncertain { reason }) => ("uncertain", Some(reason.as_str())),
+        None => ("too_late", Some("TIME_RAN_OUT")),
+    };
+    metrics::counter!(names::ATTEMPTS, "account" => label.clone(), "outcome" => name).increment(1);
+    match reason {
+        None => {
+            let waited = now.duration_since(work.create_time).as_secs_f64();
+            metrics::histogram!(names::ACCEPT_TO_GATEWAY_SECONDS, "account" => label.clone())
+                .record(waited);
+            metrics::counter!(names::SEGMENTS, "account" => label)
+                .increment(u64::from(work.segments));
+            tracing::debug!(delivery = %work.id, "dispatch: sent");
+        }
+        Some(reason) => {
+            tracing::warn!(delivery = %work.id, outcome = name, reason, "dispatch: not sent for sure");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! How the lanes fare: what each lane says of itself, for admission and for those who look after accounts.
+//!
+//! Kept in memory: a lane that has just started knows nothing yet, and says so.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::domain::{AccountId, Reason};
+
+/// What a lane says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneReport {
+    /// How long its gateway has lately taken for a request; zero while nothing is known.
+    pub latency: Duration,
+    /// Most messages that one request carries.
+    pub batch: NonZeroU32,
+    /// When the request under way began, if there is one.
+    pub busy_since: Option<Timestamp>,
+    /// Messages in the request under way.
+    pub in_flight: u32,
+    /// Whether the lane rests because its gateway failed too often, and until when.
+    pub rests_until: Option<Timestamp>,
+    /// When the gateway last answered.
+    pub last_success: Option<Timestamp>,
+    /// Why the last request failed, if the gateway has not answered since.
+    pub last_failure: Option<Reason>,
+}
+
+impl LaneReport {
+    /// A lane that has not worked yet.
+    pub const fn new(batch: NonZeroU32) -> Self {
+        Self {
+            latency: Duration::ZERO,
+            batch,
+            busy_since: None,
+            in_flight: 0,
+            rests_until: None,
+            last_success: None,
+            last_failure: None,
+        }
+    }
+
+    /// How long one more delivery would take to be with the gateway, behind `waiting` others: what is left of the rest and
+    /// of the request under way, then one request for each full batch ahead, and its own.
+    pub fn expected_wait(&self, waiting: u64, now: Timestamp) -> Duration {
+        let until =
+            |moment: Timestamp| Duration::try_from(moment.duration_since(now)).unwrap_or_default();
+        let rest = self.rests_until.map_or(Duration::ZERO, until);
+        let under_way = self
+            .busy_since
+            .and_then(|begin| begin.checked_add(self.latency).ok())
+            .map_or(Duration::ZERO, until);
+        let requests = u32::try_from(waiting / u64::from(self.batch.get()))
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        rest.max(under_way)
+            .saturating_add(self.latency.saturating_mul(requests))
+    }
+}
+
+/// The reports of all lanes.
+#[derive(Debug, Clone)]
+pub struct Lanes(Arc<Board>);
+
+#[derive(Debug)]
+struct Board {
+    reports: Mutex<HashMap<AccountId, LaneReport>>,
+    changed: watch::Sender<()>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self(Arc::new(Board {
+            reports: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }))
+    }
+}
+
+impl Lanes {
+    /// Puts a lane's report in place of its last one.
+    pub fn publish(&self, account: &AccountId, report: LaneReport) {
+        let mut reports = self.reports();
+        match reports.get_mut(account) {
+            Some(known) => *known = report,
+            None => {
+                reports.insert(account.clone(), report);
+            }
+        }
+        drop(reports);
+        self.0.changed.send_replace(());
+    }
+
+    /// The last report of a lane.
+    pub fn report(&self, account: &AccountId) -> Option<LaneReport> {
+        self.reports().get(account).cloned()
+    }
+
+    /// Tells when any lane has reported.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    fn reports(&self) -> MutexGuard<'_, HashMap<AccountId, LaneReport>> {
+        // A report is replaced whole, so a panic cannot leave one half-written.
+        self.0
+            .reports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn report() -> LaneReport {
+        LaneReport {
+            latency: SECOND,
+            ..LaneReport::new(NonZeroU32::new(500).unwrap())
+        }
+    }
+
+    #[test]
+    fn an_idle_lane_takes_one_request_and_a_long_queue_as_many_as_it_has_batches() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(report().expected_wait(0, now), SECOND);
+        assert_eq!(report().expected_wait(499, now), SECOND);
+        assert_eq!(report().expected_wait(500, now), SECOND * 2);
+        assert_eq!(report().expected_wait(5_000, now), SECOND * 11);
+    }
+
+    #[test]
+    fn what_is_under_way_and_a_rest_come_first() {
+        let now = Timestamp::UNIX_EPOCH;
+        let busy = LaneReport {
+            busy_since: Some(now - SECOND / 4),
+            ..report()
+        };
+        assert_eq!(busy.expected_wait(0, now), SECOND * 7 / 4);
+        let resting = LaneReport {
+            rests_until: Some(now + SECOND * 5),
+            ..busy
+        };
+        assert_eq!(resting.expected_wait(0, now), SECOND * 6);
+    }
+
+    #[test]
+    fn a_lane_that_knows_nothing_refuses_nothing() {
+        let fresh = LaneReport::new(NonZeroU32::MIN);
+        assert_eq!(
+            fresh.expected_wait(1_000_000, Timestamp::UNIX_EPOCH),
+            Duration::ZERO
+        );
+    }
+}
