@@ -8,6 +8,7 @@ mod gateway_http;
 mod gateway_xml_rpc;
 mod lanes;
 mod peers;
+mod promises;
 mod refusals;
 mod secrets_never_printed;
 mod serve_process;

@@ -170,6 +170,11 @@ enabled_gateways = ["mensajeria-negocios"]
 
 /// The simulated platform with the accounts of [`Files`].
 pub async fn platform(script: Script) -> Simulator {
+    platform_at(([127, 0, 0, 1], 0).into(), script).await
+}
+
+/// The same on a given address.
+pub async fn platform_at(address: std::net::SocketAddr, script: Script) -> Simulator {
     let senders = |alias: &str| [Sender::parse(alias).unwrap(), Sender::Common];
     let accounts = Accounts::listed([
         Account::new(MADRID_LOGIN, PASSWORD.into(), senders("ClaveMadrid")),
@@ -178,9 +183,7 @@ pub async fn platform(script: Script) -> Simulator {
     let options = SimulatorOptions::new(accounts, Arc::new(SystemClock::new()))
         .script(script)
         .keep_all_messages();
-    Simulator::start(([127, 0, 0, 1], 0).into(), options)
-        .await
-        .unwrap()
+    Simulator::start(address, options).await.unwrap()
 }
 
 /// A running service with its platform and a client.
