@@ -15,7 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler
         .include_imports(true)
         .include_source_info(true)
-        .open_file("clave/otp/v1/delivery_service.proto")?;
+        .open_files([
+            "clave/otp/v1/account_service.proto",
+            "clave/otp/v1/delivery_service.proto",
+        ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // The compiler's own encoding keeps options that the generated types do not know, as `debug_redact`.
     fs::write(

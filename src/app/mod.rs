@@ -23,7 +23,7 @@ use crate::{
     gateway::xml_rpc::GatewaySetupError,
     grpc,
     intake::Intake,
-    status::Status,
+    status::{AccountStatuses, Status},
     store::{
         Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
@@ -134,6 +134,11 @@ impl App {
                 clock.clone(),
                 settings.delivery.max_life,
             ),
+            accounts: AccountStatuses::new(
+                parts::profiles(&settings),
+                shared.clone(),
+                clock.clone(),
+            ),
             status: Status::new(shared, clock.clone()),
             callers: Arc::new(parts::callers(&settings)),
             clock: clock.clone(),
@@ -194,15 +199,11 @@ impl App {
         stop.await;
         tracing::info!("stop: nothing new is taken; what is under way is finished");
         ready.send_replace(false);
-        health
-            .set_service_status(
-                grpc::DELIVERY_SERVICE,
-                tonic_health::ServingStatus::NotServing,
-            )
-            .await;
-        health
-            .set_service_status("", tonic_health::ServingStatus::NotServing)
-            .await;
+        for name in ["", grpc::DELIVERY_SERVICE, grpc::ACCOUNT_SERVICE] {
+            health
+                .set_service_status(name, tonic_health::ServingStatus::NotServing)
+                .await;
+        }
         stopping.cancel();
         let drained = async {
             dispatcher.drain().await;
@@ -287,10 +288,11 @@ async fn with_health(
     limits: grpc::Limits,
 ) -> Result<(HealthReporter, Router), StartError> {
     let (reporter, service) = tonic_health::server::health_reporter();
-    let name = grpc::DELIVERY_SERVICE;
-    reporter
-        .set_service_status(name, tonic_health::ServingStatus::Serving)
-        .await;
+    for name in [grpc::DELIVERY_SERVICE, grpc::ACCOUNT_SERVICE] {
+        reporter
+            .set_service_status(name, tonic_health::ServingStatus::Serving)
+            .await;
+    }
     let router = grpc::router(
         services,
         |routes: Routes| routes.add_service(service),

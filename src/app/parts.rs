@@ -22,6 +22,7 @@ use crate::{
     },
     grpc::Callers,
     routing::{Account, Administration, AliasPolicy, Directory, International},
+    status::AccountProfile,
     store::sealing::Sealer,
     text::{Template, TemplateProblem, TextRules, Texts},
 };
@@ -53,9 +54,7 @@ pub(super) fn directory(settings: &Settings) -> Directory {
 fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Account {
     Account {
         id: settings.id.clone(),
-        gateway: match settings.gateway {
-            GatewayKind::MensajeriaNegocios => GatewayName::MensajeriaNegocios,
-        },
+        gateway: gateway_name(settings.gateway),
         senders: settings.senders.clone(),
         default_sender: settings.default_sender.clone(),
         international: International {
@@ -71,6 +70,44 @@ fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Accoun
         max_segments: settings.limits.max_segments,
         allow_ucs2: settings.limits.allow_ucs2,
         queue_limit,
+    }
+}
+
+/// What operators see of the accounts.
+pub(super) fn profiles(settings: &Settings) -> Vec<AccountProfile> {
+    let of_administration = |administration: &AdministrationSettings| {
+        let dir3 = administration.dir3.clone();
+        let profile = move |account: &AccountSettings| AccountProfile {
+            id: account.id.clone(),
+            administration: dir3.clone(),
+            gateway: gateway_name(account.gateway),
+            senders: std::iter::once(&account.default_sender)
+                .chain(
+                    account
+                        .senders
+                        .iter()
+                        .filter(|sender| **sender != account.default_sender),
+                )
+                .cloned()
+                .collect(),
+            international_enabled: account.international.enabled,
+        };
+        administration
+            .accounts
+            .iter()
+            .map(profile)
+            .collect::<Vec<_>>()
+    };
+    settings
+        .administrations
+        .iter()
+        .flat_map(of_administration)
+        .collect()
+}
+
+const fn gateway_name(kind: GatewayKind) -> GatewayName {
+    match kind {
+        GatewayKind::MensajeriaNegocios => GatewayName::MensajeriaNegocios,
     }
 }
 

@@ -47,6 +47,16 @@ pub enum GatewayName {
     Mensatek,
 }
 
+impl GatewayName {
+    /// The name used in configuration files and shown to operators.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MensajeriaNegocios => "mensajeria-negocios",
+            Self::Mensatek => "mensatek",
+        }
+    }
+}
+
 impl AliasRecord {
     /// Whether operators let the alias through on `today`, sent by this platform: inscribed before today, or pre-inscribed
     /// and not lapsed, and the platform enabled for it (rule 1.2).

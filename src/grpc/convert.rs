@@ -1,5 +1,7 @@
 //! proto ⇄ domain. Every wrong field of a request is found, not only the first.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -72,7 +74,7 @@ impl Fields {
             .ok()
     }
 
-    fn optional<T, E: ToString>(
+    pub(super) fn optional<T, E: ToString>(
         &mut self,
         field: &'static str,
         text: &str,
@@ -172,12 +174,16 @@ fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
     Timestamp::new(time.seconds, time.nanos).map_err(|_| "is not a time")
 }
 
-fn to_proto_time(time: Timestamp) -> prost_types::Timestamp {
+pub(super) fn to_proto_time(time: Timestamp) -> prost_types::Timestamp {
     // Times here are after 1970, where seconds and nanoseconds have the same sign.
     prost_types::Timestamp {
         seconds: time.as_second(),
         nanos: time.subsec_nanosecond(),
     }
+}
+
+pub(super) fn to_proto_duration(duration: Duration) -> Option<prost_types::Duration> {
+    duration.try_into().ok()
 }
 
 fn purpose(number: i32) -> Option<Purpose> {

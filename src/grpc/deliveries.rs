@@ -1,12 +1,13 @@
 //! `clave.otp.v1.DeliveryService`.
 
-use std::{future::Future, pin::Pin};
+use std::pin::Pin;
 
 use futures_util::{Stream, stream};
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 use super::{
     Services,
+    answer::{Answer, parse_delivery, refuse, refuse_fields},
     convert::{Fields, to_proto_delivery, to_proto_destination, to_proto_encoding},
     proto::{
         CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest,
@@ -17,7 +18,7 @@ use super::{
     refusals,
 };
 use crate::{
-    domain::{Delivery, DeliveryId},
+    domain::Delivery,
     intake::{Preview, Refusal},
     status::Following,
     telemetry::names,
@@ -31,30 +32,11 @@ impl Deliveries {
         Self(services)
     }
 
-    /// Gives a call that brought no deadline one of ours. `DEADLINE_EXCEEDED` may hide a success: the caller asks again
-    /// with the same `request_id`.
-    async fn in_time<T>(
-        &self,
-        metadata: &MetadataMap,
-        call: impl Future<Output = Answer<T>>,
-    ) -> Answer<T> {
-        // The transport watches over a deadline that the caller brought.
-        if metadata.contains_key("grpc-timeout") {
-            return call.await;
-        }
-        tokio::select! {
-            answer = call => answer,
-            () = self.0.clock.sleep(self.0.default_deadline) => Err(Status::deadline_exceeded(
-                "the call took longer than grpc.default_deadline_ms; ask again with the same request_id",
-            )),
-        }
-    }
-
     async fn create(
         &self,
         request: Request<CreateDeliveryRequest>,
     ) -> Answer<CreateDeliveryResponse> {
-        self.refuse_when_stopping()?;
+        self.0.refuse_when_stopping()?;
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
@@ -79,7 +61,7 @@ impl Deliveries {
 
     async fn get(&self, request: Request<GetDeliveryRequest>) -> Answer<GetDeliveryResponse> {
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let id = parse_name(&request.get_ref().name)?;
+        let id = parse_delivery(&request.get_ref().name)?;
         let delivery = self.0.status.get(&caller, id).await.map_err(refuse)?;
         Ok(Response::new(GetDeliveryResponse {
             delivery: Some(to_proto_delivery(&delivery)),
@@ -114,48 +96,13 @@ impl Deliveries {
         request: Request<CancelDeliveryRequest>,
     ) -> Answer<CancelDeliveryResponse> {
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let id = parse_name(&request.get_ref().name)?;
+        let id = parse_delivery(&request.get_ref().name)?;
         let delivery = self.0.intake.cancel(&caller, id).await.map_err(refuse)?;
         tracing::info!(delivery = %delivery.id, "grpc: cancelled");
         Ok(Response::new(CancelDeliveryResponse {
             delivery: Some(to_proto_delivery(&delivery)),
         }))
     }
-
-    fn refuse_when_stopping(&self) -> Result<(), Status> {
-        if self.0.stop.is_cancelled() {
-            Err(refusals::status(&Refusal::ShuttingDown))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-type Answer<T> = Result<Response<T>, Status>;
-
-fn refuse(refusal: impl Into<Refusal>) -> Status {
-    let refusal = refusal.into();
-    if let Refusal::StoreUnavailable(error) = &refusal {
-        tracing::error!(%error, "grpc: a call was refused because of the store");
-    } else {
-        tracing::info!(reason = refusal.reason(), "grpc: refused");
-    }
-    refusals::status(&refusal)
-}
-
-/// Answers with the first wrong field's reason and all wrong fields.
-fn refuse_fields(fields: &Fields) -> Result<(), Status> {
-    match fields.0.as_slice() {
-        [] => Ok(()),
-        [first, others @ ..] => {
-            tracing::info!(reason = first.reason(), "grpc: refused");
-            Err(refusals::status_of_all(first, others))
-        }
-    }
-}
-
-fn parse_name(name: &str) -> Result<DeliveryId, Status> {
-    DeliveryId::parse_name(name).map_err(|error| refuse(Refusal::field("name", error.to_string())))
 }
 
 #[tonic::async_trait]
@@ -165,7 +112,7 @@ impl DeliveryService for Deliveries {
         request: Request<CreateDeliveryRequest>,
     ) -> Answer<CreateDeliveryResponse> {
         let metadata = request.metadata().clone();
-        self.in_time(&metadata, self.create(request)).await
+        self.0.in_time(&metadata, self.create(request)).await
     }
 
     async fn get_delivery(
@@ -173,7 +120,7 @@ impl DeliveryService for Deliveries {
         request: Request<GetDeliveryRequest>,
     ) -> Answer<GetDeliveryResponse> {
         let metadata = request.metadata().clone();
-        self.in_time(&metadata, self.get(request)).await
+        self.0.in_time(&metadata, self.get(request)).await
     }
 
     async fn list_deliveries(
@@ -181,7 +128,7 @@ impl DeliveryService for Deliveries {
         request: Request<ListDeliveriesRequest>,
     ) -> Answer<ListDeliveriesResponse> {
         let metadata = request.metadata().clone();
-        self.in_time(&metadata, self.list(request)).await
+        self.0.in_time(&metadata, self.list(request)).await
     }
 
     type WatchDeliveryStream =
@@ -191,9 +138,9 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<WatchDeliveryRequest>,
     ) -> Answer<Self::WatchDeliveryStream> {
-        self.refuse_when_stopping()?;
+        self.0.refuse_when_stopping()?;
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let id = parse_name(&request.get_ref().name)?;
+        let id = parse_delivery(&request.get_ref().name)?;
         let following = self.0.status.watch(&caller, id).await.map_err(refuse)?;
         let stop = self.0.stop.clone();
         let states = stream::unfold(Some((following, stop)), |watching| async {
@@ -215,7 +162,7 @@ impl DeliveryService for Deliveries {
         request: Request<CancelDeliveryRequest>,
     ) -> Answer<CancelDeliveryResponse> {
         let metadata = request.metadata().clone();
-        self.in_time(&metadata, self.cancel(request)).await
+        self.0.in_time(&metadata, self.cancel(request)).await
     }
 
     async fn preview_delivery(

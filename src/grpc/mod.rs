@@ -2,6 +2,8 @@
 //!
 //! Must not know: SQL, gateways. Decides nothing else.
 
+mod accounts;
+mod answer;
 mod connections;
 mod convert;
 mod deliveries;
@@ -14,7 +16,11 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 
-use crate::{clock::Clock, intake::Intake, status::Status};
+use crate::{
+    clock::Clock,
+    intake::Intake,
+    status::{AccountStatuses, Status},
+};
 
 pub use connections::at_most;
 pub use identity::Callers;
@@ -59,6 +65,8 @@ pub struct Services {
     pub intake: Intake,
     /// Tells what became of them.
     pub status: Status,
+    /// Tells how accounts fare.
+    pub accounts: AccountStatuses,
     /// Who may call.
     pub callers: Arc<Callers>,
     /// What time it is.
@@ -74,17 +82,26 @@ pub const DELIVERY_SERVICE: &str = <proto::delivery_service_server::DeliveryServ
     deliveries::Deliveries,
 > as tonic::server::NamedService>::NAME;
 
+/// Name of the account service, for health.
+pub const ACCOUNT_SERVICE: &str = <proto::account_service_server::AccountServiceServer<
+    accounts::Accounts,
+> as tonic::server::NamedService>::NAME;
+
 /// The server with all services; `health` adds the one that tells how they are.
 pub fn router(
     services: Services,
     health: impl FnOnce(Routes) -> Routes,
     limits: Limits,
 ) -> Result<Router, tonic_reflection::server::Error> {
+    let accounts = proto::account_service_server::AccountServiceServer::new(
+        accounts::Accounts::new(services.clone()),
+    )
+    .max_decoding_message_size(limits.max_message_bytes);
     let deliveries = proto::delivery_service_server::DeliveryServiceServer::new(
         deliveries::Deliveries::new(services),
     )
     .max_decoding_message_size(limits.max_message_bytes);
-    let mut routes = health(Routes::new(deliveries));
+    let mut routes = health(Routes::new(deliveries).add_service(accounts));
     if limits.reflection {
         let known = || {
             tonic_reflection::server::Builder::configure()

@@ -86,8 +86,8 @@ pub enum Refusal {
     /// The service is ending.
     #[error("the service is shutting down; try another replica or again")]
     ShuttingDown,
-    /// No such delivery for this caller.
-    #[error("no such delivery for this caller")]
+    /// Nothing of that name for this caller.
+    #[error("nothing of that name for this caller")]
     NotFound,
     /// The delivery has been submitted or has ended.
     #[error("the delivery is {} and cannot be withdrawn any more", .0.as_str())]

@@ -2,6 +2,7 @@
 //!
 //! Must not know: how to send. The store is the truth; its signals only wake the watchers.
 
+mod accounts;
 mod page;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -14,7 +15,8 @@ use crate::{
     store::{DeliveryWatch, Store, StoreError},
 };
 
-pub use crate::store::ListFilter;
+pub use crate::store::{LaneClosure, LaneReport, ListFilter};
+pub use accounts::{AccountProfile, AccountStatus, AccountStatuses};
 pub use page::{PageToken, PageTokenError};
 
 /// Deliveries on a page when the caller does not say.
@@ -32,8 +34,8 @@ pub struct Status {
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum StatusError {
-    /// No such delivery for this caller.
-    #[error("no such delivery for this caller")]
+    /// Nothing of that name for this caller.
+    #[error("nothing of that name for this caller")]
     NotFound,
     /// The caller may not see this administration, or has not the role.
     #[error("the administration is not available to this caller")]

@@ -1,5 +1,6 @@
 //! The stories of the product, in one binary so that they link once.
 
+mod accounts;
 mod architecture;
 mod config;
 mod config_samples;

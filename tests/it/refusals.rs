@@ -368,7 +368,7 @@ async fn a_caller_without_the_role_may_not_send() {
     let mut app = TestApp::start_with(Script::new(), clock, |files| {
         files.change(
             "service.toml",
-            "roles = [\"sender\"]",
+            "roles = [\"sender\", \"operator\"]",
             "roles = [\"auditor\"]",
         );
     })

@@ -17,7 +17,8 @@ use clave_otp::{
     domain::Sender,
     grpc::proto::{
         CreateDeliveryRequest, CreateDeliveryResponse, Delivery, DeliveryState, GetDeliveryRequest,
-        Purpose, WatchDeliveryRequest, delivery_service_client::DeliveryServiceClient,
+        Purpose, WatchDeliveryRequest, account_service_client::AccountServiceClient,
+        delivery_service_client::DeliveryServiceClient,
     },
     simulator::{Account, Accounts, Script, Simulator, SimulatorOptions},
 };
@@ -140,7 +141,7 @@ directory = "administrations"
 name = "test"
 loopback = true
 administrations = ["*"]
-roles = ["sender"]
+roles = ["sender", "operator"]
 "#;
 
 const ADMINISTRATION: &str = r#"[administration]
@@ -190,6 +191,8 @@ pub async fn platform_at(address: std::net::SocketAddr, script: Script) -> Simul
 pub struct TestApp {
     /// Calls the service.
     pub client: DeliveryServiceClient<Channel>,
+    /// Looks after its accounts.
+    pub accounts: AccountServiceClient<Channel>,
     /// What the service's gateways speak to.
     pub simulator: Simulator,
     /// The installation.
@@ -232,6 +235,7 @@ impl TestApp {
             .await
             .unwrap();
         Self {
+            accounts: AccountServiceClient::new(channel.clone()),
             client: DeliveryServiceClient::new(channel),
             simulator,
             files,
