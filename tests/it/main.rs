@@ -7,6 +7,7 @@ mod config_samples;
 mod delivery_outcomes;
 mod gateway_http;
 mod gateway_xml_rpc;
+mod lane_states;
 mod lanes;
 mod peers;
 mod promises;

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 const MASTER_KEY: [u8; 32] = [7; 32];
 
-fn open(directory: &Path) -> SqliteStore {
+pub fn open(directory: &Path) -> SqliteStore {
     let some = |number: usize| number.try_into().unwrap();
     let options = SqliteOptions {
         path: directory.join("clave-otp.db"),
@@ -36,8 +36,18 @@ fn now() -> Timestamp {
     SystemClock::new().now()
 }
 
-fn account() -> AccountId {
+pub fn account() -> AccountId {
     AccountId::parse("madrid-mn").unwrap()
+}
+
+/// A delivery of its own request and citizen.
+pub fn new_delivery_at(now: Timestamp, life: std::time::Duration) -> NewDelivery {
+    NewDelivery {
+        id: DeliveryId::new(now),
+        create_time: now,
+        expire_time: now + life,
+        ..new_delivery(&fresh_id())
+    }
 }
 
 fn new_delivery(request_id: &str) -> NewDelivery {

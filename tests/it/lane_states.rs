@@ -1,0 +1,337 @@
+//! The states of a lane, on a clock that stands still until it is told to move: flowing, resting, probing; and the last look
+//! at a code's time before it goes out.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use clave_otp::{
+    clock::{Clock, ManualClock},
+    dispatch::{Dispatcher, LaneSettings, OnUncertain},
+    domain::{
+        AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, DeliveryState, Reason,
+    },
+    gateway::{Gateway, Message, Outcome},
+    store::{
+        Acceptance, Cancellation, Changes, Content, LaneClosing, LaneClosure, Lanes, LeaseRequest,
+        Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey, Sequence,
+        Settlement, Store, StoreError, sqlite::SqliteStore,
+    },
+};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::{
+    store::{account, new_delivery_at, open},
+    support::soon,
+};
+
+/// A platform that answers as told, takes as long as told, and notes what it was given.
+#[derive(Debug)]
+struct Scripted {
+    clock: ManualClock,
+    took: Duration,
+    failures: Mutex<VecDeque<Outcome>>,
+    batches: watch::Sender<Vec<usize>>,
+}
+
+impl Scripted {
+    fn new(clock: &ManualClock, took: Duration, failures: Vec<Outcome>) -> Arc<Self> {
+        Arc::new(Self {
+            clock: clock.clone(),
+            took,
+            failures: Mutex::new(failures.into()),
+            batches: watch::Sender::new(Vec::new()),
+        })
+    }
+}
+
+#[async_trait]
+impl Gateway for Scripted {
+    fn batch_limit(&self) -> NonZeroU32 {
+        NonZeroU32::new(500).unwrap()
+    }
+
+    async fn submit(&self, messages: &[Message]) -> Vec<Outcome> {
+        self.clock.advance(self.took);
+        self.batches
+            .send_modify(|batches| batches.push(messages.len()));
+        let failure = self.failures.lock().unwrap().pop_front();
+        let outcome = failure.unwrap_or(Outcome::Accepted(None));
+        vec![outcome; messages.len()]
+    }
+}
+
+fn unreachable() -> Outcome {
+    Outcome::NotSent {
+        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
+        code: None,
+    }
+}
+
+fn lane(gateway: Arc<Scripted>) -> LaneSettings {
+    LaneSettings {
+        account: account(),
+        gateway,
+        max_batch: NonZeroU32::new(500).unwrap(),
+        on_uncertain: OnUncertain::Hold,
+        report_window: None,
+        credentials: CredentialsVersion::from_bytes([0; 16]),
+        failures_before_rest: NonZeroU32::new(3).unwrap(),
+    }
+}
+
+fn noon() -> (ManualClock, Timestamp) {
+    let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    (ManualClock::at(noon), noon)
+}
+
+async fn accept(store: &dyn Store, now: Timestamp, life: Duration) -> DeliveryId {
+    match store.accept(new_delivery_at(now, life)).await.unwrap() {
+        Acceptance::Stored(delivery) => delivery.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn until_state(store: &dyn Store, id: DeliveryId, state: DeliveryState) -> Delivery {
+    let mut watch = store.changes().watch(id);
+    soon(async {
+        loop {
+            let delivery = store.delivery(id).await.unwrap().unwrap();
+            if delivery.state == state {
+                return delivery;
+            }
+            watch.changed().await;
+        }
+    })
+    .await
+}
+
+/// Moves the clock on in small steps until `is_so`; far less than any code lives.
+async fn advance_until(clock: &ManualClock, store: &dyn Store, is_so: impl Fn() -> bool) {
+    let mut reports = store.lanes().changes();
+    let mut steps = 0;
+    while !is_so() {
+        steps += 1;
+        assert!(steps < 1000, "it does not happen");
+        clock.advance(Duration::from_secs(1));
+        // The lane acts when it is woken; a step too many does no harm.
+        let _ = tokio::time::timeout(Duration::from_millis(10), reports.changed()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_rests_after_three_failures_probes_with_one_and_flows_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, noon) = noon();
+    let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+    let gateway = Scripted::new(&clock, Duration::ZERO, vec![unreachable(); 4]);
+    for _ in 0..10 {
+        accept(&*store, noon, Duration::from_secs(1800)).await;
+    }
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let dispatcher = Dispatcher::start(&store, &shared, vec![lane(Arc::clone(&gateway))]);
+    let submitted = || gateway.batches.borrow().clone();
+    let rests = || {
+        let report = store.lanes().report(&account());
+        report.is_some_and(|report| report.rests_until.is_some())
+    };
+    advance_until(&clock, &*store, rests).await;
+    assert_eq!(
+        submitted(),
+        [10, 10, 10],
+        "full batches until the third failure"
+    );
+    let rest = store.lanes().report(&account()).unwrap();
+    assert_eq!(rest.last_failure.unwrap().as_str(), "GATEWAY_UNREACHABLE");
+
+    advance_until(&clock, &*store, || submitted().len() == 4).await;
+    assert_eq!(submitted()[3], 1, "one message at risk");
+    advance_until(&clock, &*store, || submitted().len() >= 6).await;
+    assert_eq!(submitted()[4], 1, "the probe failed, so one again");
+    assert_eq!(submitted()[5], 9, "the gateway answered: the rest at once");
+    assert!(!rests());
+    dispatcher.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_answer_between_failures_keeps_a_lane_flowing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, noon) = noon();
+    let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+    let rejected = Outcome::Rejected {
+        reason: Reason::known(Reason::GATEWAY_REJECTED_NUMBER),
+        code: Some(-5),
+        verdict: clave_otp::gateway::Verdict::Message,
+    };
+    let mut script = vec![unreachable(); 2];
+    script.push(rejected);
+    script.extend([unreachable(), unreachable()]);
+    let gateway = Scripted::new(&clock, Duration::ZERO, script);
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let dispatcher = Dispatcher::start(&store, &shared, vec![lane(Arc::clone(&gateway))]);
+    let first = accept(&*store, noon, Duration::from_secs(1800)).await;
+    let submitted = || gateway.batches.borrow().len();
+    advance_until(&clock, &*store, || submitted() == 3).await;
+    until_state(&*store, first, DeliveryState::Failed).await;
+    let second = accept(&*store, clock.now(), Duration::from_secs(1800)).await;
+    advance_until(&clock, &*store, || submitted() == 6).await;
+    let sent = until_state(&*store, second, DeliveryState::Sent).await;
+    assert_eq!(sent.attempts, 3);
+    assert!(
+        store
+            .lanes()
+            .report(&account())
+            .unwrap()
+            .rests_until
+            .is_none()
+    );
+    dispatcher.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_knows_its_gateway_takes_long_refuses_what_cannot_make_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, noon) = noon();
+    let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+    let gateway = Scripted::new(&clock, Duration::from_secs(20), Vec::new());
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let first = accept(&*store, noon, Duration::from_secs(600)).await;
+    let dispatcher = Dispatcher::start(&store, &shared, vec![lane(Arc::clone(&gateway))]);
+    until_state(&*store, first, DeliveryState::Sent).await;
+    let latency = || store.lanes().report(&account()).unwrap().latency;
+    assert_eq!(latency(), Duration::from_secs(20));
+    dispatcher.drain().await;
+    let now = clock.now();
+    let refused = store
+        .accept(new_delivery_at(now, Duration::from_secs(15)))
+        .await;
+    assert_eq!(refused.unwrap(), Acceptance::CannotArriveInTime);
+}
+
+/// A disk on which taking work takes long.
+#[derive(Debug)]
+struct SlowDisk {
+    store: SqliteStore,
+    clock: ManualClock,
+    lease_takes: Duration,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_whose_time_ran_out_while_its_attempt_was_recorded_is_not_submitted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, noon) = noon();
+    let store: Arc<dyn Store> = Arc::new(SlowDisk {
+        store: open(directory.path()),
+        clock: clock.clone(),
+        lease_takes: Duration::from_secs(30),
+    });
+    let gateway = Scripted::new(&clock, Duration::ZERO, Vec::new());
+    let late = accept(&*store, noon, Duration::from_secs(20)).await;
+    let timely = accept(&*store, noon, Duration::from_secs(600)).await;
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let dispatcher = Dispatcher::start(&store, &shared, vec![lane(Arc::clone(&gateway))]);
+    let expired = until_state(&*store, late, DeliveryState::Expired).await;
+    assert_eq!(expired.reason.unwrap().as_str(), "TIME_RAN_OUT");
+    until_state(&*store, timely, DeliveryState::Sent).await;
+    assert_eq!(
+        *gateway.batches.borrow(),
+        [1],
+        "only the timely one was handed over"
+    );
+    dispatcher.drain().await;
+}
+
+#[async_trait]
+impl Store for SlowDisk {
+    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
+        let leased = self.store.lease(request).await;
+        if leased.as_ref().is_ok_and(|leased| !leased.work.is_empty()) {
+            self.clock.advance(self.lease_takes);
+        }
+        leased
+    }
+
+    async fn accept(&self, new: NewDelivery) -> Result<Acceptance, StoreError> {
+        self.store.accept(new).await
+    }
+
+    async fn receipt_of(
+        &self,
+        key: &RequestKey,
+        content: &Content,
+    ) -> Result<Option<Receipt>, StoreError> {
+        self.store.receipt_of(key, content).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.store.delivery(id).await
+    }
+
+    async fn list(
+        &self,
+        filter: ListFilter,
+        before: Option<Sequence>,
+        limit: NonZeroU32,
+    ) -> Result<Page, StoreError> {
+        self.store.list(filter, before, limit).await
+    }
+
+    async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Cancellation, StoreError> {
+        self.store.cancel(id, now).await
+    }
+
+    async fn settle(
+        &self,
+        token: AttemptToken,
+        settlements: Vec<(DeliveryId, Settlement)>,
+        closing: Option<LaneClosing>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.store.settle(token, settlements, closing, now).await
+    }
+
+    async fn open_lane(
+        &self,
+        account: AccountId,
+        credentials: CredentialsVersion,
+    ) -> Result<bool, StoreError> {
+        self.store.open_lane(account, credentials).await
+    }
+
+    async fn pause_lane(&self, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
+        self.store.pause_lane(account, now).await
+    }
+
+    async fn resume_lane(&self, account: AccountId) -> Result<(), StoreError> {
+        self.store.resume_lane(account).await
+    }
+
+    async fn closure_of(&self, account: AccountId) -> Result<Option<LaneClosure>, StoreError> {
+        self.store.closure_of(account).await
+    }
+
+    async fn expire_overdue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.expire_overdue(now).await
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<Recovered, StoreError> {
+        self.store.recover(recovery).await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        self.store.waiting().await
+    }
+
+    fn changes(&self) -> &Changes {
+        self.store.changes()
+    }
+
+    fn lanes(&self) -> &Lanes {
+        self.store.lanes()
+    }
+}
