@@ -10,6 +10,7 @@ use std::{
     error::Error as StdError,
     fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -234,22 +235,35 @@ impl HttpClient {
 
     /// Posts the body once and reads the whole answer, whatever its status.
     ///
-    /// Ends within the request time-out. The body is wiped from memory when it is dropped; copies in the buffers of the
+    /// Ends within the request time-out. Where no connection stands within `start_within`, nothing is written. The body is wiped from memory when it is dropped; copies in the buffers of the
     /// connection are beyond reach.
     pub async fn post(
         &self,
         headers: HeaderMap,
         body: Zeroizing<Vec<u8>>,
+        start_within: Duration,
     ) -> Result<Answer, ExchangeError> {
         let gate = Arc::new(Gate::default());
         let body = GatedBody::new(body, Arc::clone(&gate));
-        let sent = self
-            .client
-            .post(self.endpoint.clone())
-            .headers(headers)
-            .body(reqwest::Body::wrap(body))
-            .send()
-            .await;
+        let mut sending = pin!(
+            self.client
+                .post(self.endpoint.clone())
+                .headers(headers)
+                .body(reqwest::Body::wrap(body))
+                .send()
+        );
+        let sent = tokio::select! {
+            biased;
+            sent = &mut sending => sent,
+            () = tokio::time::sleep(start_within) => {
+                // Closed, the gate keeps the body back whatever the connection still does.
+                if gate.close() {
+                    let kind = NotStarted::Timeout;
+                    return Err(ExchangeError::NotStarted { kind });
+                }
+                sending.await
+            }
+        };
         let result = match sent {
             Ok(response) => read(response, self.answer_limit_bytes).await,
             // The gate is closed for good where it was still unopened: nothing can be sent behind our back.

@@ -7,7 +7,7 @@
 pub mod http;
 pub mod xml_rpc;
 
-use std::{fmt, num::NonZeroU32};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 
@@ -75,7 +75,9 @@ pub trait Gateway: Send + Sync + fmt::Debug {
 
     /// Hands the messages over in one request and tells what became of each, in the same order.
     ///
+    /// Nothing is written once `start_within` has passed without a connection: the codes would come too late.
+    ///
     /// Never fails as a whole: what goes wrong is an outcome of each message. Always ends: the adapter has its own
     /// time-outs.
-    async fn submit(&self, messages: &[Message]) -> Vec<Outcome>;
+    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome>;
 }

@@ -48,7 +48,7 @@ fn client(port: u16) -> HttpClient {
 
 async fn post(client: &HttpClient, body: &str) -> Result<Answer, ExchangeError> {
     let body = Zeroizing::new(body.as_bytes().to_vec());
-    client.post(HeaderMap::default(), body).await
+    client.post(HeaderMap::default(), body, Duration::MAX).await
 }
 
 /// Reads one request to its last byte; `None` where the connection ends before.
@@ -165,6 +165,27 @@ async fn time_that_runs_out_before_the_connection_stands_sent_nothing() {
         let seen = joined(served).await;
         assert!(!seen.windows(6).any(|window| window == b"canary"));
     }
+}
+
+/// The handshake takes longer than the code with the least time has: nothing goes out, however patient the time-outs are.
+#[tokio::test]
+async fn a_connection_that_stands_too_late_for_the_codes_sends_nothing() {
+    let (port, served) = server(|listener| {
+        let mut stream = accept(&listener);
+        let mut seen = Vec::new();
+        let _ = stream.read_to_end(&mut seen);
+        seen
+    });
+    let mut settings = settings("https", port);
+    settings.extra_ca_pem = Some(fixture("ca.pem"));
+    let client = HttpClient::new(settings).unwrap();
+    let body = Zeroizing::new(b"canary".to_vec());
+    let start_within = Duration::from_millis(100);
+    let found = client.post(HeaderMap::default(), body, start_within).await;
+    assert_eq!(found.unwrap_err(), not_started(NotStarted::Timeout));
+    drop(client);
+    let seen = joined(served).await;
+    assert!(!seen.windows(6).any(|window| window == b"canary"));
 }
 
 /// The request was read to the end; then the line went dead.

@@ -1,6 +1,6 @@
 //! Every answer of the XML-RPC interface of Mensajería Negocios, and the exact bytes of its requests.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
 use clave_otp::{
     domain::{DeliveryId, Reason, Recipient, SecretText, Sender},
@@ -66,7 +66,7 @@ async fn answering(server: &mut ServerGuard, status: usize, body: impl AsRef<[u8
 async fn outcomes_of(status: usize, body: impl AsRef<[u8]>) -> Vec<Outcome> {
     let mut server = Server::new_async().await;
     let mock = answering(&mut server, status, body).await;
-    let outcomes = gateway(&server).submit(&messages(2)).await;
+    let outcomes = gateway(&server).submit(&messages(2), Duration::MAX).await;
     mock.assert_async().await;
     outcomes
 }
@@ -133,7 +133,7 @@ async fn the_installation_can_give_codes_a_meaning() {
         code: Some(-42),
         verdict: Verdict::Quota,
     };
-    let found = gateway.submit(&messages(2)).await;
+    let found = gateway.submit(&messages(2), Duration::MAX).await;
     assert_eq!(found, [no_credit, not_sent("TRY_LATER", Some(17))]);
 }
 
@@ -151,7 +151,7 @@ async fn a_bare_zero_says_too_little_about_several_messages() {
     assert_eq!(outcomes_of(200, &zero).await, vec![unknown(); 2]);
     let mut server = Server::new_async().await;
     let _mock = answering(&mut server, 200, &zero).await;
-    let found = gateway(&server).submit(&messages(1)).await;
+    let found = gateway(&server).submit(&messages(1), Duration::MAX).await;
     assert_eq!(found, [Outcome::Accepted(None)]);
 }
 
@@ -226,7 +226,7 @@ async fn a_redirect_is_not_followed() {
         .with_header("Location", "/elsewhere")
         .create_async()
         .await;
-    let found = gateway(&server).submit(&messages(1)).await;
+    let found = gateway(&server).submit(&messages(1), Duration::MAX).await;
     assert_eq!(found, [refused("GATEWAY_HTTP_307", None)]);
     elsewhere.assert_async().await;
 }
@@ -238,7 +238,7 @@ async fn an_unreachable_platform_was_sent_nothing() {
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
     let gateway = XmlRpcGateway::new(settings(&url)).unwrap();
-    let found = gateway.submit(&messages(2)).await;
+    let found = gateway.submit(&messages(2), Duration::MAX).await;
     assert_eq!(found, vec![not_sent("GATEWAY_UNREACHABLE", None); 2]);
 }
 
@@ -288,7 +288,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
         settings.encoding = encoding;
         settings.international_format = international_format;
         let gateway = XmlRpcGateway::new(settings).unwrap();
-        let found = gateway.submit(&special_messages()).await;
+        let found = gateway.submit(&special_messages(), Duration::MAX).await;
         mock.assert_async().await;
         assert_eq!(found[0], Outcome::Accepted(None), "{file}");
     }
@@ -306,7 +306,7 @@ async fn a_text_that_xml_cannot_carry_fails_alone() {
         .await;
     let batch = ["texto uno", "texto\u{c}dos", "texto tres"]
         .map(|text| message("+34600000001", text, "217812"));
-    let found = gateway(&server).submit(&batch).await;
+    let found = gateway(&server).submit(&batch, Duration::MAX).await;
     mock.assert_async().await;
     let expected = [
         Outcome::Accepted(None),
@@ -327,7 +327,7 @@ async fn a_request_never_carries_more_than_the_limit() {
     let mock = answering(&mut server, 200, body).await;
     let gateway = gateway(&server);
     assert_eq!(gateway.batch_limit().get(), 500);
-    let found = gateway.submit(&messages(501)).await;
+    let found = gateway.submit(&messages(501), Duration::MAX).await;
     mock.assert_async().await;
     assert_eq!(found[..500], vec![Outcome::Accepted(None); 500]);
     assert_eq!(found[500..], [not_sent("GATEWAY_BATCH_LIMIT", None)]);
@@ -346,7 +346,7 @@ async fn settings_outcomes_and_errors_print_no_secret() {
     let mut printed = format!("{settings:?}");
     let gateway = XmlRpcGateway::new(settings.clone()).unwrap();
     let batch = messages(1);
-    let outcomes = gateway.submit(&batch).await;
+    let outcomes = gateway.submit(&batch, Duration::MAX).await;
     write!(printed, "{gateway:?} {outcomes:?} {batch:?}").unwrap();
 
     let mut with_user = settings.clone();

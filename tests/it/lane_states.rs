@@ -56,7 +56,7 @@ impl Gateway for Scripted {
         NonZeroU32::new(500).unwrap()
     }
 
-    async fn submit(&self, messages: &[Message]) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], _: Duration) -> Vec<Outcome> {
         self.clock.advance(self.took);
         self.batches
             .send_modify(|batches| batches.push(messages.len()));

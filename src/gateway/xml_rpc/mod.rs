@@ -6,7 +6,7 @@
 mod codes;
 mod wire;
 
-use std::{fmt, num::NonZeroU32};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -116,7 +116,7 @@ impl XmlRpcGateway {
     }
 
     /// One request with messages that are known to fit; an outcome for each, in their order.
-    async fn exchange(&self, messages: &[&Message]) -> Vec<Outcome> {
+    async fn exchange(&self, messages: &[&Message], start_within: Duration) -> Vec<Outcome> {
         let phones: Vec<String> = messages
             .iter()
             .map(|message| phone(&message.recipient, self.international_format))
@@ -142,7 +142,7 @@ impl XmlRpcGateway {
         );
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-        let result = self.http.post(headers, body).await;
+        let result = self.http.post(headers, body, start_within).await;
         outcomes(&result, messages.len(), &self.codes)
     }
 }
@@ -161,14 +161,14 @@ impl Gateway for XmlRpcGateway {
 
     /// A message whose text XML cannot carry is rejected alone; those beyond the limit are not sent. Where none is left,
     /// nothing is asked.
-    async fn submit(&self, messages: &[Message]) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
         let limit = usize::try_from(BATCH_LIMIT.get()).unwrap_or(usize::MAX);
         let fit = &messages[..messages.len().min(limit)];
         let carriable: Vec<&Message> = fit.iter().filter(|message| is_carriable(message)).collect();
         let mut exchanged = if carriable.is_empty() {
             Vec::new()
         } else {
-            self.exchange(&carriable).await
+            self.exchange(&carriable, start_within).await
         }
         .into_iter();
         let mut results = Vec::with_capacity(messages.len());
@@ -478,9 +478,9 @@ mod tests {
             text: SecretText::new("form\u{c}feed".into()),
             sender: Sender::Common,
         };
-        let found = gateway.submit(&[message]).await;
+        let found = gateway.submit(&[message], Duration::MAX).await;
         assert_eq!(found.len(), 1);
         assert_eq!(brief(&found[0]), "rejected TEXT_UNREPRESENTABLE");
-        assert!(gateway.submit(&[]).await.is_empty());
+        assert!(gateway.submit(&[], Duration::MAX).await.is_empty());
     }
 }
