@@ -145,6 +145,7 @@ impl fmt::Debug for SqliteStore {
 impl Store for SqliteStore {
     async fn accept(&self, new: NewDelivery) -> Result<Acceptance, StoreError> {
         let sealed = SealedDelivery {
+            masked_recipient: new.recipient.masked().into_boxed_str(),
             fingerprint: self.sealer.fingerprint(&new.content),
             recipient_hash: self.sealer.recipient_hash(&new.recipient),
             sealed_recipient: self.sealer.seal_recipient(new.id, &new.recipient),

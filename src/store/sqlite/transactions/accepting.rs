@@ -22,6 +22,7 @@ use crate::{
 /// A new delivery with its secrets sealed: what the writing thread may see.
 pub(in crate::store::sqlite) struct SealedDelivery {
     pub(in crate::store::sqlite) new: NewDelivery,
+    pub(in crate::store::sqlite) masked_recipient: Box<str>,
     pub(in crate::store::sqlite) fingerprint: Fingerprint,
     pub(in crate::store::sqlite) recipient_hash: RecipientHash,
     pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
@@ -50,7 +51,7 @@ pub(in crate::store::sqlite) fn accept(
     supersede_older(unit, sealed)?;
     unit.note_waiting(&new.account, 1);
     unit.note_change(new.id);
-    Ok(Acceptance::Stored(stored(new)))
+    Ok(Acceptance::Stored(stored(sealed)))
 }
 
 /// Why the account takes nothing new just now.
@@ -131,7 +132,7 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {
             new.sender.as_str(),
             new.effective_sender.as_str(),
             new.recipient.destination().as_str(),
-            new.recipient.masked(),
+            sealed.masked_recipient,
             sealed.recipient_hash,
             sealed.sealed_recipient,
             sealed.sealed_text,
@@ -146,7 +147,8 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {
 }
 
 /// The delivery as it is read again after it was stored.
-fn stored(new: &NewDelivery) -> Delivery {
+fn stored(sealed: &SealedDelivery) -> Delivery {
+    let new = &sealed.new;
     Delivery {
         id: new.id,
         caller: new.key.caller.clone(),
@@ -156,7 +158,7 @@ fn stored(new: &NewDelivery) -> Delivery {
         reason: None,
         sender: new.effective_sender.clone(),
         destination: new.recipient.destination(),
-        masked_recipient: new.recipient.masked().into_boxed_str(),
+        masked_recipient: sealed.masked_recipient.clone(),
         purpose: new.purpose,
         language: new.language,
         encoding: new.encoding,
