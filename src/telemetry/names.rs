@@ -2,7 +2,11 @@
 
 /// Histogram: transactions committed together.
 pub const STORE_GROUP_SIZE: &str = "clave_otp_store_group_transactions";
-/// Counter: groups of transactions that were not committed.
+/// Gauge: 1 while the store works, 0 while nothing can be stored.
+pub const STORE_WORKS: &str = "clave_otp_store_works";
+/// Counter: calls that were refused because the store did not answer within `store.max_wait_ms`.
+pub const STORE_TIMEOUTS: &str = "clave_otp_store_timeouts_total";
+/// Counter by `cause`: groups of transactions that were not committed.
 pub const STORE_FAILURES: &str = "clave_otp_store_failures_total";
 /// Counter by `account`: deliveries stored.
 pub const DELIVERIES_ACCEPTED: &str = "clave_otp_deliveries_accepted_total";

@@ -4,8 +4,10 @@ mod accepting;
 mod attempts;
 mod endings;
 mod lanes;
+mod touch;
 
 pub(super) use accepting::{SealedDelivery, accept};
 pub(super) use attempts::{SealedWork, lease, recover_interrupted, settle};
 pub(super) use endings::{cancel, expire_overdue};
 pub(super) use lanes::{close_lane, open_lane};
+pub(super) use touch::touch;
