@@ -38,8 +38,10 @@ enum Turn {
     Worked,
     /// Nothing is due before the given moment.
     Idle(Option<Timestamp>),
-    /// The gateway or the store is in trouble: try again after this pause.
+    /// The gateway is in trouble: try again after this pause.
     Troubled(Duration),
+    /// The store is in trouble: try again after this pause, or when it takes work again.
+    Unstored(Duration),
     /// The gateway rejects the account's credentials: no more until they are others.
     Closed,
 }
@@ -82,12 +84,19 @@ impl Lane {
             return stop.cancelled().await;
         }
         while !stop.is_cancelled() {
-            match self.turn(&stop).await {
+            match self.turn().await {
                 Turn::Worked => self.backoff = backoff(),
                 Turn::Idle(until) => self.wait_for_work(until, &stop).await,
                 Turn::Troubled(pause) => {
                     tokio::select! {
                         () = stop.cancelled() => {}
+                        () = self.clock.sleep(pause) => {}
+                    }
+                }
+                Turn::Unstored(pause) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.bell.rung() => {}
                         () = self.clock.sleep(pause) => {}
                     }
                 }
@@ -124,19 +133,19 @@ impl Lane {
     }
 
     /// Takes what is due, hands it over, records what became of it.
-    async fn turn(&mut self, stop: &CancellationToken) -> Turn {
+    async fn turn(&mut self) -> Turn {
         let leased = match self.lease().await {
             Ok(leased) => leased,
             Err(error) => {
                 tracing::error!(account = %self.settings.account, %error, "dispatch: no work can be taken; it is tried again");
-                return Turn::Troubled(self.pause());
+                return Turn::Unstored(self.pause());
             }
         };
         if leased.work.is_empty() {
             return Turn::Idle(leased.next_due);
         }
         let outcomes = self.submit(&leased.work).await;
-        self.record(leased, outcomes, stop).await
+        self.record(leased, outcomes).await
     }
 
     async fn lease(&self) -> Result<Leased, StoreError> {
@@ -181,12 +190,7 @@ impl Lane {
         outcomes
     }
 
-    async fn record(
-        &mut self,
-        leased: Leased,
-        outcomes: Vec<Outcome>,
-        stop: &CancellationToken,
-    ) -> Turn {
+    async fn record(&mut self, leased: Leased, outcomes: Vec<Outcome>) -> Turn {
         let now = self.clock.now();
         let nothing_sent = outcomes
             .iter()
@@ -224,7 +228,7 @@ impl Lane {
             account: self.settings.account.clone(),
             credentials: self.settings.credentials,
         });
-        self.settle_until_kept(leased.token, settlements, closing, stop)
+        self.settle_until_kept(leased.token, settlements, closing)
             .await;
         if credentials_rejected {
             tracing::error!(account = %self.settings.account, "{REJECTED}");
@@ -236,13 +240,13 @@ impl Lane {
         }
     }
 
-    /// What is known must reach the disk: without it a restart would have to call it `UNCERTAIN`.
+    /// What is known must reach the disk: without it a restart would have to call it `UNCERTAIN`. Also while the service
+    /// stops; its grace time ends this then.
     async fn settle_until_kept(
         &self,
         token: AttemptToken,
         settlements: Vec<(DeliveryId, Settlement)>,
         closing: Option<LaneClosing>,
-        stop: &CancellationToken,
     ) {
         for pause in backoff() {
             let kept = self
@@ -261,7 +265,7 @@ impl Lane {
                 %error,
                 "dispatch: outcomes cannot be recorded; tried again until the store takes them"
             );
-            if stop.is_cancelled() || matches!(error, StoreError::Closed) {
+            if matches!(error, StoreError::Closed) {
                 return;
             }
             self.clock.sleep(pause).await;

@@ -19,10 +19,14 @@ pub enum Trouble {
     #[error("the database is read-only: look at the mount and the permissions of store.url")]
     ReadOnly,
     /// Another program holds a lock.
-    #[error("another program keeps the database locked: end whatever works on the file of store.url")]
+    #[error(
+        "another program keeps the database locked: end whatever works on the file of store.url"
+    )]
     Locked,
     /// What is read makes no sense. It does not heal by itself.
-    #[error("the database is damaged: stop the service, repair the file of store.url or restore a backup, and start again")]
+    #[error(
+        "the database is damaged: stop the service, repair the file of store.url or restore a backup, and start again"
+    )]
     Damaged,
     /// The disk does not do its work.
     #[error(
@@ -30,7 +34,9 @@ pub enum Trouble {
     )]
     Disk,
     /// No answer in time.
-    #[error("the disk does not answer within store.max_wait_ms: look at its load and the system's log")]
+    #[error(
+        "the disk does not answer within store.max_wait_ms: look at its load and the system's log"
+    )]
     Stalled,
     /// None of the above.
     #[error("the database refuses its work: look at this service's log")]
@@ -73,10 +79,15 @@ impl Health {
         self.0.subscribe()
     }
 
-    /// Something did not work. A damaged database stays damaged, whatever else is found.
+    /// Something did not work. A damaged database stays damaged, whatever else is found, and what is known of the cause is not
+    /// given up for the mere absence of an answer.
     pub(super) fn failed(&self, trouble: Trouble) {
         self.0.send_if_modified(|now| {
-            let changes = *now != Some(Trouble::Damaged) && *now != Some(trouble);
+            let changes = match *now {
+                None | Some(Trouble::Stalled) => *now != Some(trouble),
+                Some(Trouble::Damaged) => false,
+                Some(known) => trouble != Trouble::Stalled && trouble != known,
+            };
             if changes {
                 metrics::gauge!(names::STORE_WORKS).set(0.0);
                 tracing::error!(reason = %trouble, "store: does not work; nothing is accepted until it does");
@@ -113,9 +124,16 @@ mod tests {
     #[test]
     fn trouble_goes_when_a_commit_reaches_the_disk() {
         let health = Health::new();
-        health.failed(Trouble::Full);
-        health.failed(Trouble::Locked);
-        assert_eq!(health.trouble(), Some(Trouble::Locked));
+        for trouble in [Trouble::Stalled, Trouble::Full, Trouble::Locked] {
+            health.failed(trouble);
+            assert_eq!(health.trouble(), Some(trouble));
+        }
+        health.failed(Trouble::Stalled);
+        assert_eq!(
+            health.trouble(),
+            Some(Trouble::Locked),
+            "the cause is known"
+        );
         health.worked();
         assert_eq!(health.trouble(), None);
     }

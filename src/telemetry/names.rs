@@ -28,3 +28,13 @@ pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
 /// Gauge: open connections of the gRPC port.
 pub const GRPC_CONNECTIONS: &str = "clave_otp_grpc_connections";
+/// Counter: connections of the gRPC port turned away because all places were taken.
+pub const GRPC_CONNECTIONS_REFUSED: &str = "clave_otp_grpc_connections_refused_total";
+/// Counter: connections and calls of the gRPC port that were ended because they arrived too slowly.
+pub const GRPC_ARRIVAL_TIMEOUTS: &str = "clave_otp_grpc_arrival_timeouts_total";
+/// Gauge: calls of our services that are under way, streams only until they begin.
+pub const GRPC_CALLS: &str = "clave_otp_grpc_calls";
+/// Counter: connections of the operator's port turned away because all places were taken.
+pub const ADMIN_CONNECTIONS_REFUSED: &str = "clave_otp_admin_connections_refused_total";
+/// Counter: connections of the operator's port that were closed because they took too long.
+pub const ADMIN_TIMEOUTS: &str = "clave_otp_admin_timeouts_total";

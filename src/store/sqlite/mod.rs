@@ -25,8 +25,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Acceptance, Cancellation, Changes, Content, Health, LaneClosing, LeaseRequest, Leased, ListFilter,
-    NewDelivery, Page, Receipt, RequestKey, Sequence, Settlement, Store, StoreError, Trouble, Work,
+    Acceptance, Cancellation, Changes, Content, Health, LaneClosing, LeaseRequest, Leased,
+    ListFilter, NewDelivery, Page, Receipt, RequestKey, Sequence, Settlement, Store, StoreError,
+    Trouble, Work,
     sealing::{OpenError, Sealer},
 };
 use crate::domain::{
@@ -83,8 +84,8 @@ impl SqliteStore {
             .map(|_| schema::connect_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
             .map_err(|error| OpenStoreError::of(path, &error))?;
-        let (readers, mut threads) =
-            Readers::start(reading, health.clone(), options.queue).map_err(|e| not_writable(e.to_string()))?;
+        let (readers, mut threads) = Readers::start(reading, health.clone(), options.queue)
+            .map_err(|e| not_writable(e.to_string()))?;
         let (writer, thread) = Writer::start(
             connection,
             waiting.into_iter().collect(),
@@ -124,12 +125,12 @@ impl SqliteStore {
     /// long as the disk takes; it is called stalled when that is longer than callers wait.
     pub async fn probe(&self) {
         let mut probe = pin!(self.writer.write(transactions::touch));
-        let outcome = match tokio::time::timeout(self.max_wait, &mut probe).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.health.failed(Trouble::Stalled);
-                probe.await
-            }
+        let in_time = tokio::time::timeout(self.max_wait, &mut probe).await;
+        let outcome = if let Ok(outcome) = in_time {
+            outcome
+        } else {
+            self.health.failed(Trouble::Stalled);
+            probe.await
         };
         // The writer has told of a failure.
         if outcome.is_ok() {
@@ -190,7 +191,9 @@ impl Store for SqliteStore {
             new,
         };
         self.writer
-            .try_write(self.max_wait, move |unit| transactions::accept(unit, &sealed))
+            .try_write(self.max_wait, move |unit| {
+                transactions::accept(unit, &sealed)
+            })
             .await
     }
 
@@ -202,13 +205,17 @@ impl Store for SqliteStore {
         let key = key.clone();
         let fingerprint = self.sealer.fingerprint(content);
         self.readers
-            .read(self.max_wait, move |connection| reads::receipt_of(connection, &key, &fingerprint))
+            .read(self.max_wait, move |connection| {
+                reads::receipt_of(connection, &key, &fingerprint)
+            })
             .await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.readers
-            .read(self.max_wait, move |connection| reads::delivery(connection, id))
+            .read(self.max_wait, move |connection| {
+                reads::delivery(connection, id)
+            })
             .await
     }
 
@@ -219,13 +226,17 @@ impl Store for SqliteStore {
         limit: NonZeroU32,
     ) -> Result<Page, StoreError> {
         self.readers
-            .read(self.max_wait, move |connection| reads::list(connection, &filter, before, limit))
+            .read(self.max_wait, move |connection| {
+                reads::list(connection, &filter, before, limit)
+            })
             .await
     }
 
     async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Cancellation, StoreError> {
         self.writer
-            .try_write(self.max_wait, move |unit| transactions::cancel(unit, id, now))
+            .try_write(self.max_wait, move |unit| {
+                transactions::cancel(unit, id, now)
+            })
             .await
     }
 

@@ -246,6 +246,10 @@ impl Desk {
     }
 
     fn run_group(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Notes> {
+        if !self.connection.is_autocommit() {
+            // A rollback that failed with the disk: without this no group would ever begin again.
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -256,7 +260,8 @@ impl Desk {
             waiting: &self.waiting,
             waiting_change: HashMap::new(),
         };
-        for job in group {
+        // Beginning may have waited for a lock of another program.
+        for job in group.iter_mut().filter(|job| !job.is_abandoned()) {
             // Leaving early drops the transaction, which rolls it back.
             job.run(&mut unit)?;
         }

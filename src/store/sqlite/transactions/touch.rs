@@ -19,11 +19,13 @@ mod tests {
     fn the_same_version_is_written_all_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let database = Connection::open(directory.path().join("a.db")).unwrap();
-        database
-            .pragma_update(None, "journal_mode", "WAL")
-            .unwrap();
+        database.pragma_update(None, "journal_mode", "WAL").unwrap();
         database.pragma_update(None, "user_version", 3).unwrap();
-        let log = || std::fs::metadata(directory.path().join("a.db-wal")).unwrap().len();
+        let log = || {
+            std::fs::metadata(directory.path().join("a.db-wal"))
+                .unwrap()
+                .len()
+        };
         let before = log();
         database.pragma_update(None, "user_version", 3).unwrap();
         assert!(log() > before);
