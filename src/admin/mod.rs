@@ -2,6 +2,8 @@
 //!
 //! Must not know: texts, codes, full numbers.
 
+mod server;
+
 use std::fmt;
 
 use axum::{
@@ -13,13 +15,24 @@ use axum::{
 };
 use tokio::sync::watch;
 
+pub use server::{Limits, serve};
+
+/// Whether codes can be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// They can.
+    Ready,
+    /// They cannot, for this reason: one line, without data.
+    Not(String),
+}
+
 /// Writes all metrics in the text format of Prometheus.
 pub type RenderMetrics = std::sync::Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the pages tell.
 #[derive(Clone)]
 pub struct Admin {
-    ready: watch::Receiver<bool>,
+    ready: watch::Receiver<Readiness>,
     metrics: RenderMetrics,
 }
 
@@ -29,8 +42,8 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// The pages. `ready` is false before the first and after the last moment in which codes are taken.
-pub fn router(ready: watch::Receiver<bool>, metrics: RenderMetrics) -> Router {
+/// The pages.
+pub fn router(ready: watch::Receiver<Readiness>, metrics: RenderMetrics) -> Router {
     Router::new()
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(readiness))
@@ -39,10 +52,12 @@ pub fn router(ready: watch::Receiver<bool>, metrics: RenderMetrics) -> Router {
 }
 
 async fn readiness(State(admin): State<Admin>) -> Response {
-    if *admin.ready.borrow() {
-        "ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    match &*admin.ready.borrow() {
+        Readiness::Ready => "ready\n".into_response(),
+        Readiness::Not(reason) => {
+            let page = format!("not ready: {reason}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, page).into_response()
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Must not know: business rules.
 
+mod descriptors;
 mod parts;
+mod readiness;
 
 pub use parts::judge_template;
 
@@ -10,13 +12,17 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    admin,
+    admin::{self, Readiness},
     clock::{Clock, SteadyClock},
     config::{Settings, StoreLocation},
     dispatch::{Dispatcher, LaneSettings, OnUncertain},
@@ -34,6 +40,8 @@ use crate::{
 
 /// How often the gauges are set and old samples of histograms are folded.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
+/// How long the store may take to close when everything else has ended.
+const STORE_CLOSES_WITHIN: Duration = Duration::from_secs(5);
 /// Threads that read the embedded store.
 const STORE_READERS: usize = 2;
 
@@ -102,6 +110,7 @@ pub struct App {
     admin: TcpListener,
     services: grpc::Services,
     limits: grpc::Limits,
+    admin_limits: admin::Limits,
     store: Arc<SqliteStore>,
     lanes: Vec<LaneSettings>,
     clock: Arc<dyn Clock>,
@@ -116,6 +125,7 @@ impl App {
         if settings.grpc.tls.is_some() {
             return Err(StartError::Tls);
         }
+        descriptors::warn_where_too_few(&settings);
         let metrics =
             telemetry::metrics::start().map_err(|e| StartError::Internal(e.to_string()))?;
         // Bound first: a port that is taken must not touch the store.
@@ -149,11 +159,11 @@ impl App {
             grpc,
             admin,
             services,
-            limits: grpc::Limits {
-                max_message_bytes: settings.grpc.max_message_bytes,
-                max_connections: settings.grpc.max_connections,
-                max_concurrent_streams: settings.grpc.max_concurrent_streams,
-                reflection: settings.grpc.reflection,
+            limits: parts::grpc_limits(&settings.grpc),
+            admin_limits: admin::Limits {
+                max_connections: settings.admin.max_connections,
+                max_header_bytes: settings.admin.max_header_bytes,
+                timeout: settings.admin.timeout,
             },
             store,
             lanes,
@@ -176,46 +186,61 @@ impl App {
     /// Serves until `stop` resolves; then takes nothing new, finishes or records what is under way within the grace time,
     /// and closes the store.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let Self {
-            grpc,
-            admin,
-            services,
-            limits,
-            store,
-            lanes,
-            clock,
-            metrics,
-            grace,
-        } = self;
-        let shared: Arc<dyn Store> = store.clone();
-        let dispatcher = Dispatcher::start(&shared, &clock, lanes);
-        let stopping = services.stop.clone();
-        let (ready, is_ready) = watch::channel(true);
-        let (health, router) = with_health(services, limits).await?;
-        let serving = serve_grpc(router, grpc, limits.max_connections, stopping.clone());
-        let pages = serve_admin(admin, is_ready, metrics.clone(), stopping.clone());
-        let gauges = tokio::spawn(keep_gauges(shared, metrics, clock, stopping.clone()));
+        let shared: Arc<dyn Store> = self.store.clone();
+        let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
+        let stopping = self.services.stop.clone();
+        let (grpc_closing, admin_closing) = (CancellationToken::new(), CancellationToken::new());
+        let (ready, is_ready) = watch::channel(Readiness::Ready);
+        let (health, router) = with_health(self.services, self.limits).await?;
+        let telling = tokio::spawn(readiness::tell(
+            self.store.clone(),
+            ready,
+            health.clone(),
+            stopping.clone(),
+        ));
+        let probing = tokio::spawn(readiness::probe(
+            self.store.clone(),
+            self.clock.clone(),
+            stopping.clone(),
+        ));
+        let serving = serve_grpc(router, self.grpc, self.limits, grpc_closing.clone());
+        let metrics = self.metrics.clone();
+        let pages = tokio::spawn(admin::serve(
+            self.admin,
+            admin::router(is_ready, Arc::new(move || metrics.render())),
+            self.admin_limits,
+            admin_closing.clone(),
+        ));
+        let gauges = tokio::spawn(keep_gauges(
+            shared,
+            self.metrics,
+            self.clock,
+            stopping.clone(),
+        ));
 
         stop.await;
         tracing::info!("stop: nothing new is taken; what is under way is finished");
-        ready.send_replace(false);
-        for name in ["", grpc::DELIVERY_SERVICE, grpc::ACCOUNT_SERVICE] {
-            health
-                .set_service_status(name, tonic_health::ServingStatus::NotServing)
-                .await;
-        }
         stopping.cancel();
-        let drained = async {
+        let grace = self.grace;
+        // While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any
+        // case a little before the grace time is over, so that answers which are on their way get through.
+        let closing = async {
+            let _ = tokio::join!(telling, probing, gauges);
+            let _ = tokio::time::timeout(grace.mul_f64(0.8), dispatcher.drain()).await;
+            readiness::tell_no_more(health).await;
+            grpc_closing.cancel();
+            let _ = serving.await;
+            admin_closing.cancel();
+            let _ = pages.await;
             dispatcher.drain().await;
-            let _ = tokio::join!(serving, pages, gauges);
         };
-        if tokio::time::timeout(grace, drained).await.is_err() {
+        if tokio::time::timeout(grace, closing).await.is_err() {
             tracing::warn!(
                 "stop: the grace time is over (grpc.shutdown_grace_seconds); what was being submitted becomes UNCERTAIN at the next start"
             );
         }
         drop(dispatcher);
-        close_store(store).await;
+        close_store(self.store).await;
         Ok(())
     }
 }
@@ -280,7 +305,8 @@ fn open_store(settings: &Settings, sealer: &Arc<Sealer>) -> Result<SqliteStore, 
             .try_into()
             .unwrap_or(std::num::NonZeroUsize::MIN),
     };
-    SqliteStore::open(&options, Arc::clone(sealer))
+    let store = SqliteStore::open(&options, Arc::clone(sealer))?;
+    Ok(store.answering_within(settings.store.max_wait))
 }
 
 async fn with_health(
@@ -305,33 +331,23 @@ async fn with_health(
 fn serve_grpc(
     router: Router,
     listener: TcpListener,
-    max_connections: usize,
-    stop: CancellationToken,
+    limits: grpc::Limits,
+    closing: CancellationToken,
 ) -> JoinHandle<()> {
+    let connections = grpc::accept_within(
+        grpc::ConnectionLimits {
+            max_connections: limits.max_connections,
+            arrival_timeout: limits.arrival_timeout,
+            closing: closing.clone(),
+        },
+        listener,
+    );
     tokio::spawn(async move {
-        let connections = grpc::at_most(max_connections, listener);
         let served = router
-            .serve_with_incoming_shutdown(connections, stop.cancelled_owned())
+            .serve_with_incoming_shutdown(connections, closing.cancelled_owned())
             .await;
         if let Err(error) = served {
             tracing::error!(%error, "grpc: the server ended; restart the service");
-        }
-    })
-}
-
-fn serve_admin(
-    listener: TcpListener,
-    ready: watch::Receiver<bool>,
-    metrics: PrometheusHandle,
-    stop: CancellationToken,
-) -> JoinHandle<()> {
-    let pages = admin::router(ready, Arc::new(move || metrics.render()));
-    tokio::spawn(async move {
-        let served = axum::serve(listener, pages)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "admin: the pages ended; restart the service");
         }
     })
 }
@@ -364,12 +380,21 @@ async fn keep_gauges(
     }
 }
 
-/// Ends the store's threads off the reactor; if some task still holds the store, the process's end does it.
+/// Ends the store's threads off the reactor; where a task or the disk holds the store, the process's end does it.
 async fn close_store(store: Arc<SqliteStore>) {
-    if let Ok(store) = Arc::try_unwrap(store) {
-        let closed = tokio::task::spawn_blocking(move || store.close()).await;
-        if closed.is_err() {
-            tracing::error!("stop: the store was not closed cleanly; the next start repairs it");
-        }
+    let Ok(store) = Arc::try_unwrap(store) else {
+        return;
+    };
+    let (tell, closed) = oneshot::channel();
+    // Not one of the runtime's threads: those are waited for at its end, however long the disk takes.
+    std::thread::spawn(move || {
+        store.close();
+        let _ = tell.send(());
+    });
+    if !matches!(
+        tokio::time::timeout(STORE_CLOSES_WITHIN, closed).await,
+        Ok(Ok(()))
+    ) {
+        tracing::error!("stop: the store was not closed cleanly; the next start repairs it");
     }
 }

@@ -8,7 +8,7 @@ use super::StartError;
 use crate::{
     config::{
         self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, GatewayKind,
-        Protocol, Settings, TextLimits,
+        GrpcSettings, Protocol, Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
     domain::{Dir3, GatewayName},
@@ -20,12 +20,25 @@ use crate::{
             XmlRpcSettings,
         },
     },
-    grpc::Callers,
+    grpc::{self, Callers},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
     store::sealing::Sealer,
     text::{Template, TemplateProblem, TextRules, Texts},
 };
+
+pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
+    grpc::Limits {
+        max_message_bytes: settings.max_message_bytes,
+        max_header_bytes: settings.max_header_bytes,
+        arrival_timeout: settings.arrival_timeout,
+        keepalive_interval: settings.keepalive_interval,
+        keepalive_timeout: settings.keepalive_timeout,
+        max_connections: settings.max_connections,
+        max_concurrent_streams: settings.max_concurrent_streams,
+        reflection: settings.reflection,
+    }
+}
 
 pub(super) fn directory(settings: &Settings) -> Directory {
     let queue_limit = u32::try_from(settings.limits.queue_per_account)

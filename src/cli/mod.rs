@@ -65,7 +65,12 @@ fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(command),
+        Ok(runtime) => {
+            let ended = runtime.block_on(command);
+            // A name server or a disk that does not answer must not keep the process alive.
+            runtime.shutdown_background();
+            ended
+        }
         Err(error) => {
             eprintln!("clave-otp: the system gives no threads: {error}");
             ExitCode::FAILURE

@@ -10,7 +10,12 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Kept so that it does not end the process: a limit on file sizes is a trouble of the store, which tells of it.
+    _file_size: Signal,
 }
+
+/// SIGXFSZ of Linux on all machines that this program is built for.
+const FILE_SIZE: i32 = 25;
 
 impl Signals {
     /// Begins to listen: from here on no signal ends the process by itself.
@@ -19,6 +24,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE))?,
         })
     }
 

@@ -24,6 +24,10 @@ pub(super) struct RawGrpc {
     tls: Option<Table<RawTls>>,
     reflection: Option<bool>,
     max_message_bytes: Option<u64>,
+    max_header_bytes: Option<u64>,
+    arrival_timeout_ms: Option<u64>,
+    keepalive_interval_seconds: Option<u64>,
+    keepalive_timeout_seconds: Option<u64>,
     max_connections: Option<u64>,
     max_concurrent_streams: Option<u64>,
     default_deadline_ms: Option<u64>,
@@ -50,6 +54,14 @@ pub struct GrpcSettings {
     pub reflection: bool,
     /// Longest request message.
     pub max_message_bytes: usize,
+    /// Longest header list of a call.
+    pub max_header_bytes: u32,
+    /// Longest time for the beginning of a connection, and for the message of a call, to arrive.
+    pub arrival_timeout: Duration,
+    /// How often a connection is asked whether its client is there.
+    pub keepalive_interval: Duration,
+    /// How long the client may take to say so.
+    pub keepalive_timeout: Duration,
     /// Most connections at a time.
     pub max_connections: usize,
     /// Most calls at a time on one connection.
@@ -87,6 +99,12 @@ impl RawGrpc {
         let grace_seconds =
             at.key("shutdown_grace_seconds")
                 .number(self.shutdown_grace_seconds, 20, 1..=600);
+        let seconds = |key: &str, given, standard| {
+            Duration::from_secs(at.key(key).number(given, standard, 1..=3600))
+        };
+        let arrival_ms =
+            at.key("arrival_timeout_ms")
+                .number(self.arrival_timeout_ms, 5000, 100..=60_000);
         GrpcSettings {
             listen,
             tls: self
@@ -98,6 +116,22 @@ impl RawGrpc {
                 self.max_message_bytes,
                 64 * 1024,
                 1024..=4 * 1024 * 1024,
+            ),
+            max_header_bytes: at.key("max_header_bytes").number(
+                self.max_header_bytes,
+                16 * 1024,
+                4096..=1024 * 1024,
+            ),
+            arrival_timeout: Duration::from_millis(arrival_ms),
+            keepalive_interval: seconds(
+                "keepalive_interval_seconds",
+                self.keepalive_interval_seconds,
+                30,
+            ),
+            keepalive_timeout: seconds(
+                "keepalive_timeout_seconds",
+                self.keepalive_timeout_seconds,
+                20,
             ),
             max_connections: at.key("max_connections").number(
                 self.max_connections,

@@ -2,7 +2,7 @@
 //!
 //! Must not know: how they are kept, or what the sealing key looks like.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ pub(super) struct RawStore {
     sealing_key_file: Option<String>,
     max_group: Option<u64>,
     queue: Option<u64>,
+    max_wait_ms: Option<u64>,
 }
 
 /// How deliveries are kept.
@@ -28,6 +29,8 @@ pub struct StoreSettings {
     pub max_group: usize,
     /// Most writes that may wait for the store.
     pub queue: usize,
+    /// Longest time that a caller waits for the store.
+    pub max_wait: Duration,
 }
 
 /// Which store, and where.
@@ -41,6 +44,9 @@ impl RawStore {
     pub(super) fn validate(&self, at: &At) -> Option<StoreSettings> {
         let max_group = at.key("max_group").number(self.max_group, 512, 1..=10_000);
         let queue = at.key("queue").number(self.queue, 4096, 1..=1_000_000);
+        let max_wait_ms = at
+            .key("max_wait_ms")
+            .number(self.max_wait_ms, 2000, 100..=60_000);
         let at_url = at.key("url");
         let location = at_url
             .required(
@@ -60,6 +66,7 @@ impl RawStore {
             sealing_key_file: sealing_key_file?,
             max_group,
             queue,
+            max_wait: Duration::from_millis(max_wait_ms),
         })
     }
 }

@@ -44,10 +44,12 @@ pub struct LaneSettings {
 enum Turn {
     /// The gateway answered; there may be more to do.
     Answered,
-    /// The gateway failed, or the store could not be asked: try again after this pause.
+    /// The gateway failed: try again after this pause.
     Failed(Duration),
     /// Nothing is due before the given moment, or the lane is closed: wait for the bell.
     Idle(Option<Timestamp>),
+    /// The store could not be asked: try again after this pause, or when it takes work again.
+    Unstored(Duration),
 }
 
 pub(super) struct Lane {
@@ -123,7 +125,7 @@ impl Lane {
     async fn flow(&mut self, stop: &CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            match self.turn(self.report.batch, stop).await {
+            match self.turn(self.report.batch).await {
                 Turn::Answered => {
                     failures = 0;
                     self.pauses = pauses();
@@ -135,6 +137,7 @@ impl Lane {
                     }
                     self.sleep(pause, stop).await;
                 }
+                Turn::Unstored(pause) => self.wait_for_store(pause, stop).await,
                 Turn::Idle(until) => self.wait_for_work(until, stop).await,
             }
         }
@@ -159,13 +162,14 @@ impl Lane {
     /// Tries one message (the breaker is half open); true when the gateway answered.
     async fn probe(&mut self, stop: &CancellationToken) -> bool {
         while !stop.is_cancelled() {
-            match self.turn(NonZeroU32::MIN, stop).await {
+            match self.turn(NonZeroU32::MIN).await {
                 Turn::Answered => {
                     tracing::info!(account = %self.settings.account, "dispatch: the gateway answers again");
                     self.pauses = pauses();
                     return true;
                 }
                 Turn::Failed(_) => return false,
+                Turn::Unstored(pause) => self.wait_for_store(pause, stop).await,
                 Turn::Idle(until) => self.wait_for_work(until, stop).await,
             }
         }
@@ -173,19 +177,19 @@ impl Lane {
     }
 
     /// Takes what is due, hands it over, records what became of it.
-    async fn turn(&mut self, limit: NonZeroU32, stop: &CancellationToken) -> Turn {
+    async fn turn(&mut self, limit: NonZeroU32) -> Turn {
         let leased = match self.lease(limit).await {
             Ok(leased) => leased,
             Err(error) => {
                 tracing::error!(account = %self.settings.account, %error, "dispatch: no work can be taken; it is tried again");
-                return Turn::Failed(self.pause());
+                return Turn::Unstored(self.pause());
             }
         };
         if leased.work.is_empty() {
             return Turn::Idle(leased.next_due);
         }
         let outcomes = self.submit(&leased.work).await;
-        self.record(leased, outcomes, stop).await
+        self.record(leased, outcomes).await
     }
 
     async fn lease(&self, limit: NonZeroU32) -> Result<Leased, StoreError> {
@@ -243,12 +247,7 @@ impl Lane {
             .collect()
     }
 
-    async fn record(
-        &mut self,
-        leased: Leased,
-        outcomes: Vec<Option<Outcome>>,
-        stop: &CancellationToken,
-    ) -> Turn {
+    async fn record(&mut self, leased: Leased, outcomes: Vec<Option<Outcome>>) -> Turn {
         let now = self.clock.now();
         let summary = Summary::of(&outcomes);
         // Only a failure spends a step of the back-off.
@@ -275,7 +274,7 @@ impl Lane {
             account: self.settings.account.clone(),
             credentials: self.settings.credentials,
         });
-        self.settle_until_kept(leased.token, settlements, closing, stop)
+        self.settle_until_kept(leased.token, settlements, closing)
             .await;
         if summary.credentials_rejected {
             tracing::error!(account = %self.settings.account, "{REJECTED}");
@@ -292,13 +291,13 @@ impl Lane {
         }
     }
 
-    /// What is known must reach the disk: without it a restart would have to call it `UNCERTAIN`.
+    /// What is known must reach the disk: without it a restart would have to call it `UNCERTAIN`. Also while the service
+    /// stops; its grace time ends this then.
     async fn settle_until_kept(
         &self,
         token: AttemptToken,
         settlements: Vec<(DeliveryId, Settlement)>,
         closing: Option<LaneClosing>,
-        stop: &CancellationToken,
     ) {
         for pause in pauses() {
             let kept = self
@@ -317,7 +316,7 @@ impl Lane {
                 %error,
                 "dispatch: outcomes cannot be recorded; tried again until the store takes them"
             );
-            if stop.is_cancelled() || matches!(error, StoreError::Closed) {
+            if matches!(error, StoreError::Closed) {
                 return;
             }
             self.clock.sleep(pause).await;
@@ -340,6 +339,14 @@ impl Lane {
             () = stop.cancelled() => {}
             () = self.bell.rung() => {}
             () = due => {}
+        }
+    }
+
+    async fn wait_for_store(&self, pause: Duration, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.bell.rung() => {}
+            () = self.clock.sleep(pause) => {}
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod answer;
+mod arrivals;
 mod connections;
 mod convert;
 mod deliveries;
@@ -22,7 +23,7 @@ use crate::{
     status::{AccountStatuses, Status},
 };
 
-pub use connections::at_most;
+pub use connections::{ConnectionLimits, accept_within};
 pub use identity::Callers;
 
 /// The generated protocol.
@@ -39,6 +40,14 @@ pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clave_ot
 pub struct Limits {
     /// Most bytes of one request message (`grpc.max_message_bytes`).
     pub max_message_bytes: usize,
+    /// Most bytes of the header list of one call (`grpc.max_header_bytes`).
+    pub max_header_bytes: u32,
+    /// How long the beginning of a connection, and the message of a call, may take to arrive (`grpc.arrival_timeout_ms`).
+    pub arrival_timeout: Duration,
+    /// How often a connection is asked whether its client is there (`grpc.keepalive_interval_seconds`).
+    pub keepalive_interval: Duration,
+    /// How long the client may take to say so (`grpc.keepalive_timeout_seconds`).
+    pub keepalive_timeout: Duration,
     /// Most connections at once (`grpc.max_connections`).
     pub max_connections: usize,
     /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
@@ -51,6 +60,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_message_bytes: 64 * 1024,
+            max_header_bytes: 16 * 1024,
+            arrival_timeout: Duration::from_secs(5),
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
             max_connections: 1000,
             max_concurrent_streams: 1024,
             reflection: true,
@@ -115,7 +128,8 @@ pub fn router(
     }
     Ok(tonic::transport::Server::builder()
         .max_concurrent_streams(limits.max_concurrent_streams)
-        .http2_max_header_list_size(16 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .add_routes(routes))
+        .http2_max_header_list_size(limits.max_header_bytes)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .add_routes(arrivals::bounded(routes, limits)))
 }

@@ -81,7 +81,9 @@ pub enum Refusal {
     #[error("too many deliveries wait for this account; try again, or offer another factor")]
     QueueFull,
     /// The store does not answer.
-    #[error("the delivery could not be stored; try again with the same request_id")]
+    #[error(
+        "the store does not work just now; try again with the same request_id, or offer another factor"
+    )]
     StoreUnavailable(#[source] StoreError),
     /// The service is ending.
     #[error("the service is shutting down; try another replica or again")]

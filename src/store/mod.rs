@@ -5,6 +5,7 @@
 
 mod changes;
 mod content;
+mod health;
 mod lanes;
 pub mod sealing;
 pub mod sqlite;
@@ -23,6 +24,7 @@ use crate::domain::{
 
 pub use changes::{Changes, DeliveryWatch, LaneBell};
 pub use content::Content;
+pub use health::{Health, Trouble};
 pub use lanes::{LaneReport, Lanes};
 
 /// Identifies a request: repeats of it are one delivery.
@@ -267,11 +269,10 @@ pub enum StoreError {
     /// Too much waits for the disk: try again soon.
     #[error("the store has more waiting than it may hold (store.queue)")]
     Busy,
-    /// The store cannot read or write; it may recover by itself.
-    #[error(
-        "the store cannot be read or written: {0}; look at the disk and the permissions of store.url"
-    )]
-    Unavailable(String),
+    /// The store cannot read or write, or not in time; it may recover by itself. What was asked in time may still have been
+    /// written where the answer is [`Trouble::Stalled`].
+    #[error("{0}")]
+    Unavailable(Trouble),
     /// A row holds what no version of this program writes.
     #[error(
         "the store holds a row that cannot be read: {0}; restore a backup or ask the developers"

@@ -2,7 +2,11 @@
 
 /// Histogram: transactions committed together.
 pub const STORE_GROUP_SIZE: &str = "clave_otp_store_group_transactions";
-/// Counter: groups of transactions that were not committed.
+/// Gauge: 1 while the store works, 0 while nothing can be stored.
+pub const STORE_WORKS: &str = "clave_otp_store_works";
+/// Counter: calls that were refused because the store did not answer within `store.max_wait_ms`.
+pub const STORE_TIMEOUTS: &str = "clave_otp_store_timeouts_total";
+/// Counter by `cause`: groups of transactions that were not committed.
 pub const STORE_FAILURES: &str = "clave_otp_store_failures_total";
 /// Counter by `account`: deliveries stored.
 pub const DELIVERIES_ACCEPTED: &str = "clave_otp_deliveries_accepted_total";
@@ -28,3 +32,13 @@ pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
 pub const GRPC_CONNECTIONS: &str = "clave_otp_grpc_connections";
 /// Counter by `direction`: jumps of the machine's time of day.
 pub const CLOCK_JUMPS: &str = "clave_otp_clock_jumps_total";
+/// Counter: connections of the gRPC port turned away because all places were taken.
+pub const GRPC_CONNECTIONS_REFUSED: &str = "clave_otp_grpc_connections_refused_total";
+/// Counter: connections and calls of the gRPC port that were ended because they arrived too slowly.
+pub const GRPC_ARRIVAL_TIMEOUTS: &str = "clave_otp_grpc_arrival_timeouts_total";
+/// Gauge: calls of our services that are under way, streams only until they begin.
+pub const GRPC_CALLS: &str = "clave_otp_grpc_calls";
+/// Counter: connections of the operator's port turned away because all places were taken.
+pub const ADMIN_CONNECTIONS_REFUSED: &str = "clave_otp_admin_connections_refused_total";
+/// Counter: connections of the operator's port that were closed because they took too long.
+pub const ADMIN_TIMEOUTS: &str = "clave_otp_admin_timeouts_total";

@@ -8,23 +8,26 @@ mod reads;
 mod rows;
 mod schema;
 mod transactions;
+mod troubles;
 mod writer;
 
 use std::{
     fmt,
     num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Acceptance, Cancellation, Changes, Content, LaneClosing, LaneClosure, Lanes, LeaseRequest,
-    Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey, Sequence,
-    Settlement, Store, StoreError, Work,
+    Acceptance, Cancellation, Changes, Content, Health, LaneClosing, LaneClosure, Lanes,
+    LeaseRequest, Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey,
+    Sequence, Settlement, Store, StoreError, Trouble, Work,
     sealing::{OpenError, Sealer},
 };
 use crate::domain::{
@@ -35,6 +38,9 @@ pub use schema::OpenStoreError;
 use schema::Ownership;
 use transactions::{SealedDelivery, SealedWork};
 use writer::Writer;
+
+/// How long a caller waits unless it is said otherwise.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// How the embedded store works.
 #[derive(Debug, Clone)]
@@ -57,6 +63,8 @@ pub struct SqliteStore {
     sealer: Arc<Sealer>,
     changes: Changes,
     lanes: Lanes,
+    health: Health,
+    max_wait: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _ownership: Ownership,
 }
@@ -70,19 +78,19 @@ impl SqliteStore {
             reason,
         };
         let (ownership, connection) = schema::prepare(path, &sealer)?;
-        let waiting = reads::waiting(&connection).map_err(|e| not_writable(e.to_string()))?;
-        let changes = Changes::default();
-        let lanes = Lanes::default();
+        let waiting =
+            reads::waiting(&connection).map_err(|error| OpenStoreError::of(path, &error))?;
+        let (changes, lanes, health) = (Changes::default(), Lanes::default(), Health::new());
         let reading = (0..options.readers.get())
             .map(|_| schema::connect_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
-            .map_err(|error| not_writable(error.to_string()))?;
-        let (readers, mut threads) =
-            Readers::start(reading, options.queue).map_err(|e| not_writable(e.to_string()))?;
+            .map_err(|error| OpenStoreError::of(path, &error))?;
+        let (readers, mut threads) = Readers::start(reading, health.clone(), options.queue)
+            .map_err(|e| not_writable(e.to_string()))?;
         let (writer, thread) = Writer::start(
             connection,
             waiting.into_iter().collect(),
-            (changes.clone(), lanes.clone()),
+            (changes.clone(), lanes.clone(), health.clone()),
             options.queue,
             options.max_group,
         )
@@ -94,9 +102,41 @@ impl SqliteStore {
             sealer,
             changes,
             lanes,
+            health,
+            max_wait: MAX_WAIT,
             threads: Mutex::new(threads),
             _ownership: ownership,
         })
+    }
+
+    /// Makes every call of a caller end within `max_wait`, two seconds unless this is called (`store.max_wait_ms`). Lanes wait
+    /// as long as it takes: what they know must reach the disk.
+    #[must_use]
+    pub fn answering_within(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Whether it works.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Tries whether a commit reaches the disk, and lets [`Self::health`] know. Returns when that is known, which takes as
+    /// long as the disk takes; it is called stalled when that is longer than callers wait.
+    pub async fn probe(&self) {
+        let mut probe = pin!(self.writer.write(transactions::touch));
+        let in_time = tokio::time::timeout(self.max_wait, &mut probe).await;
+        let outcome = if let Ok(outcome) = in_time {
+            outcome
+        } else {
+            self.health.failed(Trouble::Stalled);
+            probe.await
+        };
+        // The writer has told of a failure.
+        if outcome.is_ok() {
+            self.health.worked();
+        }
     }
 
     /// Ends the threads when all that was handed over is on the disk. Blocks: not for the reactor.
@@ -153,7 +193,9 @@ impl Store for SqliteStore {
             new,
         };
         self.writer
-            .try_write(move |unit| transactions::accept(unit, &sealed))
+            .try_write(self.max_wait, move |unit| {
+                transactions::accept(unit, &sealed)
+            })
             .await
     }
 
@@ -165,13 +207,17 @@ impl Store for SqliteStore {
         let key = key.clone();
         let fingerprint = self.sealer.fingerprint(content);
         self.readers
-            .read(move |connection| reads::receipt_of(connection, &key, &fingerprint))
+            .read(self.max_wait, move |connection| {
+                reads::receipt_of(connection, &key, &fingerprint)
+            })
             .await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.readers
-            .read(move |connection| reads::delivery(connection, id))
+            .read(self.max_wait, move |connection| {
+                reads::delivery(connection, id)
+            })
             .await
     }
 
@@ -182,17 +228,25 @@ impl Store for SqliteStore {
         limit: NonZeroU32,
     ) -> Result<Page, StoreError> {
         self.readers
-            .read(move |connection| reads::list(connection, &filter, before, limit))
+            .read(self.max_wait, move |connection| {
+                reads::list(connection, &filter, before, limit)
+            })
             .await
     }
 
     async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Cancellation, StoreError> {
         self.writer
-            .try_write(move |unit| transactions::cancel(unit, id, now))
+            .try_write(self.max_wait, move |unit| {
+                transactions::cancel(unit, id, now)
+            })
             .await
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
+        // What a damaged database says may be wrong, and a code that is sent cannot be taken back.
+        if self.health.trouble() == Some(Trouble::Damaged) {
+            return Err(StoreError::Unavailable(Trouble::Damaged));
+        }
         let token = AttemptToken::random();
         let now = request.now;
         let found = self
@@ -272,7 +326,9 @@ impl Store for SqliteStore {
 
     async fn closure_of(&self, account: AccountId) -> Result<Option<LaneClosure>, StoreError> {
         self.readers
-            .read(move |connection| transactions::closure_of(connection, &account))
+            .read(self.max_wait, move |connection| {
+                transactions::closure_of(connection, &account)
+            })
             .await
     }
 
@@ -283,7 +339,7 @@ impl Store for SqliteStore {
     }
 
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
-        self.readers.read(reads::waiting).await
+        self.readers.read(self.max_wait, reads::waiting).await
     }
 
     fn changes(&self) -> &Changes {

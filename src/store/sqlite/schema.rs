@@ -5,12 +5,14 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use thiserror::Error;
 
-use crate::store::sealing::Sealer;
+use super::troubles::trouble;
+use crate::store::{Trouble, sealing::Sealer};
 
 /// One file for each step; the number of steps done is the database's `user_version`. A step is never changed once it has
 /// been released.
@@ -18,6 +20,10 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_deliveries.sql")];
 
 /// Statements kept prepared on each connection; more than the program has.
 const PREPARED_STATEMENTS: usize = 64;
+
+/// How long another program may hold its lock before it counts as trouble: less than callers wait, so that they are told what
+/// it is, and more than a program takes that only copies the file.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the database cannot be opened. The message says what to do.
 #[derive(Debug, Error)]
@@ -49,11 +55,34 @@ pub enum OpenStoreError {
         /// Newest schema known.
         known: usize,
     },
+    /// The database makes no sense.
+    #[error(
+        "{0}: is damaged; repair it (sqlite3 with .recover) or restore a backup, and keep the damaged file for the developers"
+    )]
+    Damaged(PathBuf),
+    /// Another program works on it.
+    #[error("{0}: another program keeps it locked; end whatever works on this file")]
+    Locked(PathBuf),
     /// The sealing key is another.
     #[error(
         "{0}: was sealed with another key; put back the file of store.sealing_key_file that this database was made with"
     )]
     OtherKey(PathBuf),
+}
+
+impl OpenStoreError {
+    /// What an error of `SQLite` while opening means.
+    pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match trouble(error) {
+            Trouble::Damaged => Self::Damaged(path),
+            Trouble::Locked => Self::Locked(path),
+            _ => Self::NotWritable {
+                path,
+                reason: error.to_string(),
+            },
+        }
+    }
 }
 
 /// Held as long as the process works on the database; the system lets go of it when the process ends, however it ends.
@@ -67,16 +96,12 @@ pub(super) fn prepare(
     path: &Path,
     sealer: &Sealer,
 ) -> Result<(Ownership, Connection), OpenStoreError> {
-    let not_writable = |reason: String| OpenStoreError::NotWritable {
-        path: path.to_owned(),
-        reason,
-    };
     let ownership = own(path)?;
     let mut connection = connect(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
     )
-    .map_err(|error| not_writable(error.to_string()))?;
+    .map_err(|error| OpenStoreError::of(path, &error))?;
     migrate(path, &mut connection)?;
     check_key(path, &connection, sealer)?;
     Ok((ownership, connection))
@@ -122,7 +147,7 @@ fn own(path: &Path) -> Result<Ownership, OpenStoreError> {
 fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(LOCK_WAIT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on the disk when it returns, also when the power goes.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -134,10 +159,7 @@ fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenStoreError> {
-    let not_writable = |error: rusqlite::Error| OpenStoreError::NotWritable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
+    let not_writable = |error: rusqlite::Error| OpenStoreError::of(path, &error);
     let done: u32 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(not_writable)?;
@@ -161,10 +183,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenStoreErro
 }
 
 fn check_key(path: &Path, connection: &Connection, sealer: &Sealer) -> Result<(), OpenStoreError> {
-    let not_writable = |error: rusqlite::Error| OpenStoreError::NotWritable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
+    let not_writable = |error: rusqlite::Error| OpenStoreError::of(path, &error);
     let known: Option<Vec<u8>> = connection
         .query_row("SELECT key_check FROM installation", [], |row| row.get(0))
         .optional()

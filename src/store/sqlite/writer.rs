@@ -7,14 +7,16 @@ use std::{
     collections::{BTreeSet, HashMap},
     num::NonZeroUsize,
     thread,
+    time::Duration,
 };
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::troubles::Failure;
 use crate::{
     domain::{AccountId, DeliveryId},
-    store::{Changes, Lanes, StoreError},
+    store::{Changes, Health, Lanes, StoreError, Trouble},
     telemetry::names,
 };
 
@@ -61,10 +63,12 @@ impl Unit<'_> {
 }
 
 /// Whether the group is on the disk, or why not.
-type Committed = Result<(), String>;
+type Committed = Result<(), Failure>;
 
 /// A transaction that waits for its group, with its way back to whoever asked.
 trait Job: Send {
+    /// Whether whoever asked has gone away; what nobody waits for any more is not done.
+    fn is_abandoned(&self) -> bool;
     fn run(&mut self, unit: &mut Unit<'_>) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, committed: &Committed);
 }
@@ -80,6 +84,10 @@ where
     T: Send,
     F: FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send,
 {
+    fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     fn run(&mut self, unit: &mut Unit<'_>) -> rusqlite::Result<()> {
         if let Some(transaction) = self.transaction.take() {
             self.value = Some(transaction(unit)?);
@@ -90,11 +98,11 @@ where
     fn answer(self: Box<Self>, committed: &Committed) {
         let result = match (committed, self.value) {
             (Ok(()), Some(value)) => Ok(value),
-            (Err(reason), _) => Err(StoreError::Unavailable(reason.clone())),
+            (Err(failure), _) => Err(failure.clone().into()),
             // A group commits only when each member ran; if that were ever broken, nothing is answered OK.
-            (Ok(()), None) => Err(StoreError::Unavailable("not committed".into())),
+            (Ok(()), None) => Err(StoreError::Unavailable(Trouble::Other)),
         };
-        // Whoever asked may have gone away; the work is done all the same.
+        // Whoever asked may have gone away while the group was on its way to the disk.
         let _ = self.sender.send(result);
     }
 }
@@ -103,6 +111,7 @@ where
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    health: Health,
 }
 
 impl Writer {
@@ -110,7 +119,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         waiting: HashMap<AccountId, u64>,
-        (changes, lanes): (Changes, Lanes),
+        (changes, lanes, health): (Changes, Lanes, Health),
         queue: NonZeroUsize,
         group: NonZeroUsize,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
@@ -120,25 +129,36 @@ impl Writer {
             waiting,
             changes,
             lanes,
+            health: health.clone(),
             group: group.get(),
         };
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || desk.run(receiver))?;
-        Ok((Self { jobs }, thread))
+        Ok((Self { jobs, health }, thread))
     }
 
-    /// Runs a transaction; refuses at once when too many wait.
+    /// Runs a transaction for a caller: refuses at once when too many wait or the store is known not to work, and answers
+    /// within `max_wait`. A transaction that has not begun by then is never run.
     pub(super) async fn try_write<T: Send + 'static>(
         &self,
+        max_wait: Duration,
         transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if let Some(trouble) = self.health.trouble() {
+            return Err(StoreError::Unavailable(trouble));
+        }
         let (job, answer) = job(transaction);
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        if let Ok(answer) = tokio::time::timeout(max_wait, answer).await {
+            return answer.map_err(|_| StoreError::Closed)?;
+        }
+        metrics::counter!(names::STORE_TIMEOUTS).increment(1);
+        self.health.failed(Trouble::Stalled);
+        Err(StoreError::Unavailable(Trouble::Stalled))
     }
 
     /// Runs a transaction; waits for its turn however many wait. For what must not be refused.
@@ -178,6 +198,7 @@ struct Desk {
     waiting: HashMap<AccountId, u64>,
     changes: Changes,
     lanes: Lanes,
+    health: Health,
     group: usize,
 }
 
@@ -191,7 +212,10 @@ impl Desk {
             {
                 group.push(next);
             }
-            self.commit(&mut group);
+            group.retain(|job| !job.is_abandoned());
+            if !group.is_empty() {
+                self.commit(&mut group);
+            }
         }
         // The last close also folds the write-ahead log back into the database.
         if let Err((_, error)) = self.connection.close() {
@@ -208,22 +232,32 @@ impl Desk {
                 self.publish(notes);
                 Ok(())
             }
-            Err(error) => {
-                metrics::counter!(names::STORE_FAILURES).increment(1);
-                tracing::error!(
-                    %error,
-                    transactions = group.len(),
-                    "store: not committed; look at the disk and the permissions of store.url"
-                );
-                Err(error.to_string())
-            }
+            Err(error) => Err(self.note_failure(&error, group.len())),
         };
         for job in group.drain(..) {
             job.answer(&committed);
         }
     }
 
+    fn note_failure(&self, error: &rusqlite::Error, transactions: usize) -> Failure {
+        let failure = Failure::of(error);
+        let cause = match &failure {
+            Failure::Trouble(trouble) => {
+                self.health.failed(*trouble);
+                trouble.label()
+            }
+            Failure::Row(_) => "row",
+        };
+        metrics::counter!(names::STORE_FAILURES, "cause" => cause).increment(1);
+        tracing::error!(%error, transactions, cause, "store: not committed");
+        failure
+    }
+
     fn run_group(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Notes> {
+        if !self.connection.is_autocommit() {
+            // A rollback that failed with the disk: without this no group would ever begin again.
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -235,7 +269,8 @@ impl Desk {
             lanes: &self.lanes,
             waiting_change: HashMap::new(),
         };
-        for job in group {
+        // Beginning may have waited for a lock of another program.
+        for job in group.iter_mut().filter(|job| !job.is_abandoned()) {
             // Leaving early drops the transaction, which rolls it back.
             job.run(&mut unit)?;
         }

@@ -17,7 +17,7 @@ const SECTIONS: &[Row] = &[
     (S, "[store]", "[reports]\npublic_url = \"http://otp.example.gob.es\"\n[store]", "service.toml: reports.public_url: must begin with https:// (plain http:// is for loopback alone)"),
     (S, "[store]", "[delivery]\nmax_life_minutes = 31\n[store]", "service.toml: delivery.max_life_minutes: must be from 1 to 30"),
     (S, "[store]", "[limits]\nqueue_per_account = 0\n[store]", "service.toml: limits.queue_per_account: must be from 1 to 1000000"),
-    (S, "[store]", "\"a[99999999999]\" = 1\n[store]", "service.toml: grpc.\"a[99999999999]\": is an unknown key; known here: listen, tls, reflection, max_message_bytes, max_connections, max_concurrent_streams, default_deadline_ms, shutdown_grace_seconds"),
+    (S, "[store]", "\"a[99999999999]\" = 1\n[store]", "service.toml: grpc.\"a[99999999999]\": is an unknown key; known here: listen, tls, reflection, max_message_bytes, max_header_bytes, arrival_timeout_ms, keepalive_interval_seconds, keepalive_timeout_seconds, max_connections, max_concurrent_streams, default_deadline_ms, shutdown_grace_seconds"),
     (S, "\n[grpc]", "\"a[99999999999]\" = 1\n[grpc]", "service.toml: \"a[99999999999]\": is an unknown key: remove it, or look for a typing error"),
     (S, "\n[grpc]", "[grcp]\n[grpc]", "service.toml: grcp: is an unknown key; did you mean \"grpc\"?"),
     (S, "sqlite://data/clave-otp.db", "postgres://u:hunter2@host/db", "service.toml: store.url: PostgreSQL is not in this release: use sqlite://"),

@@ -1,6 +1,9 @@
 //! A whole installation for one story: real configuration files, a temporary store, the simulated platform, the service
 //! on a free port and a gRPC client.
 
+pub mod disk;
+pub mod process;
+
 use std::{
     fs,
     io::Write as _,

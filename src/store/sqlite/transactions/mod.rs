@@ -5,9 +5,11 @@ mod attempts;
 mod endings;
 mod lanes;
 mod recovery;
+mod touch;
 
 pub(super) use accepting::{SealedDelivery, accept};
 pub(super) use attempts::{SealedWork, lease, settle};
 pub(super) use endings::{cancel, expire_overdue};
 pub(super) use lanes::{close_lane, closure_of, open_lane, pause_lane, resume_lane};
 pub(super) use recovery::recover;
+pub(super) use touch::touch;

@@ -1,0 +1,58 @@
+//! Whether the system lets this process open as many files and connections as its configuration needs.
+//!
+//! Must not know: what they are for.
+
+use std::fs;
+
+use crate::config::Settings;
+
+/// The database, its log and locks, the listeners, standard streams, the reactor's own.
+const OTHERS: usize = 64;
+
+/// Warns, because a process without file descriptors accepts no connection and may not open its files.
+pub(super) fn warn_where_too_few(settings: &Settings) {
+    let wanted = settings
+        .grpc
+        .max_connections
+        .saturating_add(settings.admin.max_connections)
+        .saturating_add(settings.accounts())
+        .saturating_add(OTHERS);
+    // Not Linux, or not readable: nothing can be said.
+    let Ok(limits) = fs::read_to_string("/proc/self/limits") else {
+        return;
+    };
+    if let Some(allowed) = open_files(&limits)
+        && allowed < wanted
+    {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "start: the system allows fewer file descriptors than the limits on connections may need: raise LimitNOFILE or lower grpc.max_connections"
+        );
+    }
+}
+
+/// The soft limit in the system's table; `None` where it is unlimited or not there.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_read_from_the_systems_table() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                     Max open files            1024                 524288               files     \n";
+        assert_eq!(open_files(table), Some(1024));
+        assert_eq!(
+            open_files("Max open files   unlimited  unlimited files"),
+            None
+        );
+        assert_eq!(open_files(""), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! Limits on how the message of a call arrives: not too slowly, not too long.
+//!
+//! Must not know: what is in it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::Sleep;
+use tonic::{Status, service::Routes};
+
+use super::{Limits, refusals};
+use crate::{intake::Refusal, telemetry::names};
+
+/// Our own services, whose requests are one message each; those of others may keep a request open on purpose.
+const OUR_PACKAGE: &str = "/clave.otp.v1.";
+
+/// The services, behind the limits.
+pub(super) fn bounded(routes: Routes, limits: Limits) -> Routes {
+    let services: Router = routes.prepare().into_axum_router();
+    services
+        .layer(middleware::from_fn_with_state(limits, bound))
+        .into()
+}
+
+async fn bound(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with(OUR_PACKAGE) {
+        return next.run(request).await;
+    }
+    let request = request.map(|message| {
+        Body::new(Arriving {
+            message,
+            timeout: limits.arrival_timeout,
+            over: None,
+        })
+    });
+    metrics::gauge!(names::GRPC_CALLS).increment(1.0);
+    let _ends = CallEnds;
+    let response = next.run(request).await;
+    if is_too_long(&response) {
+        let problem = format!(
+            "is longer than {} bytes (grpc.max_message_bytes)",
+            limits.max_message_bytes
+        );
+        return refusals::status(&Refusal::field("request", problem)).into_http();
+    }
+    response
+}
+
+/// Also when the caller leaves first.
+struct CallEnds;
+
+impl Drop for CallEnds {
+    fn drop(&mut self) {
+        metrics::gauge!(names::GRPC_CALLS).decrement(1.0);
+    }
+}
+
+/// The transport answers `OUT_OF_RANGE`, which we never say ourselves, to a message over its limit.
+fn is_too_long(response: &Response) -> bool {
+    let out_of_range = (tonic::Code::OutOfRange as i32).to_string();
+    response
+        .headers()
+        .get(Status::GRPC_STATUS)
+        .is_some_and(|status| status.as_bytes() == out_of_range.as_bytes())
+}
+
+/// A message that must have arrived within a time, counted from the first time that it is waited for.
+struct Arriving {
+    message: Body,
+    timeout: Duration,
+    over: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = Pin::new(&mut self.message).poll_frame(context);
+        if let Poll::Ready(frame) = frame {
+            return Poll::Ready(frame.map(|frame| frame.map_err(|e| Status::from_error(e.into()))));
+        }
+        let timeout = self.timeout;
+        let over = self
+            .over
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        if over.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        metrics::counter!(names::GRPC_ARRIVAL_TIMEOUTS).increment(1);
+        Poll::Ready(Some(Err(Status::deadline_exceeded(
+            "the message took longer than grpc.arrival_timeout_ms to arrive; nothing was done",
+        ))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.message.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.message.size_hint()
+    }
+}
