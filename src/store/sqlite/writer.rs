@@ -13,6 +13,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    crash_points::{self, Point},
     domain::{AccountId, DeliveryId},
     store::{Changes, Lanes, StoreError},
     telemetry::names,
@@ -205,6 +206,7 @@ impl Desk {
             .record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
         let committed = match self.run_group(group) {
             Ok(notes) => {
+                crash_points::reach(Point::AfterCommit);
                 self.publish(notes);
                 Ok(())
             }
@@ -244,6 +246,7 @@ impl Desk {
             bells: unit.bells,
             waiting: unit.waiting_change,
         };
+        crash_points::reach(Point::BeforeCommit);
         transaction.commit()?;
         Ok(notes)
     }
