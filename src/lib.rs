@@ -29,5 +29,6 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crash_points;
 pub mod simulator;
 pub mod telemetry;

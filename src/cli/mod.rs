@@ -2,6 +2,7 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod chaos;
 mod check;
 mod client;
 mod configuration;
@@ -40,6 +41,8 @@ enum Command {
     Simulate(simulate::Simulate),
     Text(text::TextArgs),
     Number(number::NumberArgs),
+    #[command(hide = true)]
+    Chaos(chaos::ChaosArgs),
 }
 
 impl Arguments {
@@ -55,6 +58,7 @@ impl Arguments {
             Command::Simulate(arguments) => block_on(arguments.run()),
             Command::Text(arguments) => arguments.run(),
             Command::Number(arguments) => arguments.run(),
+            Command::Chaos(arguments) => block_on(arguments.run()),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{configuration, signals::Signals};
 use crate::{
     app::App,
     clock::{Clock, SystemClock},
+    crash_points::{self, CrashAt},
     telemetry::logs,
 };
 
@@ -17,12 +18,19 @@ pub struct ServeArgs {
     /// The service file; administrations are read from the directory that it names.
     #[arg(long, env = "CLAVE_OTP_CONFIG", default_value = "service.toml")]
     config: PathBuf,
+    /// For `clave-otp chaos` (docs/CHAOS.md): the process kills itself at this passage of this point.
+    #[arg(long, hide = true, value_name = "POINT:N")]
+    crash_at: Option<CrashAt>,
 }
 
 impl ServeArgs {
     /// Runs the command: 78 where the configuration is wrong, 1 where the service cannot start.
     pub async fn run(self) -> ExitCode {
         logs::start("info");
+        if let Some(crash) = self.crash_at {
+            tracing::warn!(at = %crash, "start: --crash-at is set; this process will kill itself there");
+            crash_points::arm(crash);
+        }
         let settings = match configuration::load(&self.config) {
             Ok(settings) => settings,
             Err(refused) => return refused,

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash_points::{self, Point},
     domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, Reason},
     gateway::{Gateway, Message, Outcome, Verdict},
     store::{
@@ -188,7 +189,9 @@ impl Lane {
         if leased.work.is_empty() {
             return Turn::Idle(leased.next_due);
         }
+        crash_points::reach(Point::AfterAttemptRecord);
         let outcomes = self.submit(&leased.work).await;
+        crash_points::reach(Point::AfterGatewayAnswer);
         self.record(leased, outcomes).await
     }
 

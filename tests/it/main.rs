@@ -2,6 +2,7 @@
 
 mod accounts;
 mod architecture;
+mod chaos;
 mod config;
 mod config_samples;
 mod delivery_outcomes;

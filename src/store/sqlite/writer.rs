@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::troubles::Failure;
 use crate::{
+    crash_points::{self, Point},
     domain::{AccountId, DeliveryId},
     store::{Changes, Health, Lanes, StoreError, Trouble},
     telemetry::names,
@@ -229,6 +230,7 @@ impl Desk {
             .record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
         let committed = match self.run_group(group) {
             Ok(notes) => {
+                crash_points::reach(Point::AfterCommit);
                 self.publish(notes);
                 Ok(())
             }
@@ -279,6 +281,7 @@ impl Desk {
             bells: unit.bells,
             waiting: unit.waiting_change,
         };
+        crash_points::reach(Point::BeforeCommit);
         transaction.commit()?;
         Ok(notes)
     }

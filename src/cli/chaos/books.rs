@@ -1,0 +1,122 @@
+//! The comparison of three books: what callers were told, what the platform received, what the store says.
+//!
+//! Must not know: how the run went, beyond the moments at which the service started again. `docs/CHAOS.md` says in words
+//! what is counted as what.
+
+mod judge;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{callers::Asked, platform::Received};
+use crate::grpc::proto::Delivery;
+
+pub(super) use judge::judge;
+
+/// What is compared.
+#[derive(Debug)]
+pub(super) struct Books<'a> {
+    pub(super) asked: &'a [Asked],
+    pub(super) received: &'a Received,
+    pub(super) stored: &'a [Delivery],
+    /// From when to when the service started again after a kill, and so may have found what the kill left behind.
+    pub(super) recoveries: &'a [(Timestamp, Timestamp)],
+}
+
+/// Which promise a finding breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// OK was answered and the delivery has no end, or an end that the platform contradicts.
+    Lost,
+    /// The platform was given it again after it may have taken it.
+    Twice,
+    /// The platform was given it when its time was over.
+    Late,
+    /// Anything else that neither a kill nor a fault of the script explains.
+    Unexplained,
+}
+
+/// One difference between the books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) kind: Kind,
+    /// Number of the delivery in the run, where it concerns one.
+    pub(super) delivery: Option<u64>,
+    /// Holds no number, code or text.
+    pub(super) what: String,
+}
+
+/// What the comparison came to, in deliveries.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// Answered OK.
+    pub(super) accepted: usize,
+    /// Answered with a refusal.
+    pub(super) refused: usize,
+    /// Neither: the caller gave up after a broken call.
+    pub(super) given_up: usize,
+    pub(super) sent: usize,
+    pub(super) uncertain: usize,
+    pub(super) failed: usize,
+    pub(super) expired: usize,
+    pub(super) cancelled: usize,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// How many deliveries break a promise in this way.
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        let mut of_kind: Vec<_> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == kind)
+            .map(|finding| finding.delivery)
+            .collect();
+        let nameless = of_kind.iter().filter(|delivery| delivery.is_none()).count();
+        of_kind.retain(Option::is_some);
+        of_kind.sort_unstable();
+        of_kind.dedup();
+        of_kind.len() + nameless
+    }
+
+    /// Whether every promise held.
+    pub(super) fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The counts by name, in the order in which they are printed.
+    pub(super) fn counts(&self) -> [(&'static str, usize); 12] {
+        [
+            ("accepted", self.accepted),
+            ("sent", self.sent),
+            ("lost", self.count(Kind::Lost)),
+            ("twice", self.count(Kind::Twice)),
+            ("late", self.count(Kind::Late)),
+            ("uncertain", self.uncertain),
+            ("refused", self.refused),
+            ("unexplained", self.count(Kind::Unexplained)),
+            ("expired", self.expired),
+            ("failed", self.failed),
+            ("cancelled", self.cancelled),
+            ("given up", self.given_up),
+        ]
+    }
+
+    pub(super) fn findings_as_json(&self) -> Value {
+        self.findings
+            .iter()
+            .map(|finding| json!({"kind": finding.kind.as_str(), "delivery": finding.delivery, "what": finding.what}))
+            .collect()
+    }
+}
+
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Twice => "twice",
+            Self::Late => "late",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The service as a process: started, listened to, killed.
+//!
+//! Must not know: what the service is asked.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStdout, Command},
+};
+
+use super::installation::Installation;
+use crate::{crash_points::CrashAt, telemetry::logs};
+
+/// Longest wait for a start or an orderly end; the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start the service.
+#[derive(Debug)]
+pub(super) struct Starter {
+    program: PathBuf,
+    service_file: PathBuf,
+    log_file: PathBuf,
+}
+
+/// One life of the service. Dropping it kills the process.
+#[derive(Debug)]
+pub(super) struct Service {
+    process: Child,
+    /// Kept open to the end: a service that cannot print would end by itself.
+    output: Option<BufReader<ChildStdout>>,
+    log_file: PathBuf,
+}
+
+impl Starter {
+    /// Starts this very program.
+    pub(super) fn new(installation: &Installation) -> Result<Self, String> {
+        Ok(Self {
+            program: std::env::current_exe().map_err(|error| format!("own path: {error}"))?,
+            service_file: installation.service_file(),
+            log_file: installation.log_file(),
+        })
+    }
+
+    pub(super) fn start(&self, crash_at: Option<CrashAt>) -> Result<Service, String> {
+        let failed = |error| format!("cannot start the service: {error}");
+        let log = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&self.log_file)
+            .map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        command
+            // Settings of whoever runs this must not reach the service.
+            .env_clear()
+            .env(logs::FILTER_VARIABLE, "warn")
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.service_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true);
+        if let Some(crash) = crash_at {
+            command.arg("--crash-at").arg(crash.to_string());
+        }
+        let mut process = command.spawn().map_err(failed)?;
+        Ok(Service {
+            output: process.stdout.take().map(BufReader::new),
+            process,
+            log_file: self.log_file.clone(),
+        })
+    }
+}
+
+impl Service {
+    /// Returns its gRPC address when it listens; `None` when it ended before.
+    pub(super) async fn address(&mut self) -> Result<Option<SocketAddr>, String> {
+        let Some(output) = &mut self.output else {
+            return Err("the service has no standard output".into());
+        };
+        let mut line = String::new();
+        let read = tokio::time::timeout(PATIENCE, output.read_line(&mut line)).await;
+        match read {
+            Err(_) => Err(self.problem("does not start")),
+            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok(0)) => Ok(None),
+            Ok(Ok(_)) => line
+                .split("grpc ")
+                .nth(1)
+                .and_then(|rest| rest.split(',').next())
+                .and_then(|address| address.parse().ok())
+                .map(Some)
+                .ok_or_else(|| self.problem("does not say where it listens")),
+        }
+    }
+
+    /// Returns when it has ended by itself, at a crash point.
+    pub(super) async fn ended(&mut self) -> Result<(), String> {
+        let status = self.process.wait().await.map_err(|e| e.to_string())?;
+        self.must_be_killed(status)
+    }
+
+    /// SIGKILL. An end of any other kind is a fault of the service.
+    pub(super) async fn kill(mut self) -> Result<(), String> {
+        // An error says that it has ended already; how, is looked at below.
+        let _ = self.process.start_kill();
+        self.ended().await
+    }
+
+    /// SIGTERM, after which it must end well.
+    pub(super) async fn stop(mut self) -> Result<(), String> {
+        let id = self.process.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id.and_then(Pid::from_raw) {
+            // An error says that it has ended already; how, is looked at below.
+            let _ = kill_process(id, Signal::TERM);
+        }
+        match tokio::time::timeout(PATIENCE, self.process.wait()).await {
+            Err(_) => Err(self.problem("does not end after SIGTERM")),
+            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => {
+                Err(self.problem(&format!("did not end well after SIGTERM ({status})")))
+            }
+        }
+    }
+
+    fn must_be_killed(&self, status: ExitStatus) -> Result<(), String> {
+        if status.signal() == Some(Signal::KILL.as_raw()) {
+            Ok(())
+        } else {
+            Err(self.problem(&format!("ended by itself ({status})")))
+        }
+    }
+
+    fn problem(&self, what: &str) -> String {
+        format!(
+            "the service {what}; its last words: {}",
+            last_line(&self.log_file)
+        )
+    }
+}
+
+/// The last line of the log, which by promise holds no secret.
+fn last_line(file: &Path) -> String {
+    let log = fs::read_to_string(file).unwrap_or_default();
+    log.lines().last().unwrap_or("none").to_owned()
+}

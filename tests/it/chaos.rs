@@ -1,0 +1,60 @@
+//! The promises under SIGKILL: `clave-otp chaos` with fixed seeds, more than two hundred kills in all. Many more are a matter
+//! of one command (`docs/CHAOS.md`).
+
+use std::process::Command;
+
+/// Kills of one run; there are four runs, which share the machine's processors.
+const KILLS: &str = "55";
+
+/// A run in which every promise must hold, and in which there was something to hold.
+#[track_caller]
+fn every_promise_holds(seed: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_clave-otp"))
+        .args(["chaos", "--seed", seed, "--kills", KILLS])
+        .args(["--format", "json"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    println!("{told}");
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}{problem}");
+    let run: serde_json::Value = serde_json::from_str(&told).unwrap();
+    for promise in ["lost", "twice", "late", "unexplained"] {
+        assert_eq!(run[promise], 0, "{promise}: {told}");
+    }
+    // A run that had nothing to lose would prove nothing.
+    for much in ["accepted", "sent", "uncertain"] {
+        assert!(run[much].as_u64().unwrap() >= 100, "{much}: {told}");
+    }
+    for point in [
+        "before-commit",
+        "after-commit",
+        "after-attempt-record",
+        "during a request",
+        "after-gateway-answer",
+        "at some moment",
+    ] {
+        let kills = &run["kills_by_kind"][point];
+        assert!(kills.as_u64().is_some(), "no kill {point}: {told}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_sent_twice_under_the_kills_of_seed_1() {
+    every_promise_holds("1");
+}
+
+#[test]
+fn nothing_is_lost_or_sent_twice_under_the_kills_of_seed_2() {
+    every_promise_holds("2");
+}
+
+#[test]
+fn nothing_is_lost_or_sent_twice_under_the_kills_of_seed_3() {
+    every_promise_holds("3");
+}
+
+#[test]
+fn nothing_is_lost_or_sent_twice_under_the_kills_of_seed_4() {
+    every_promise_holds("4");
+}
