@@ -186,7 +186,7 @@ impl Lane {
                 return Turn::Unstored(self.pause());
             }
         };
-        if leased.work.is_empty() {
+        if leased.work.is_empty() && leased.unreadable.is_empty() {
             return Turn::Idle(leased.next_due);
         }
         crash_points::reach(Point::AfterAttemptRecord);
@@ -209,7 +209,7 @@ impl Lane {
 
     /// A code that expires by then cannot be with the gateway in time.
     fn must_outlive(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(self.report.latency)
+        now.checked_add(self.report.latency_at(now))
             .unwrap_or(Timestamp::MAX)
     }
 
@@ -218,7 +218,11 @@ impl Lane {
     async fn submit(&mut self, work: &[Work]) -> Vec<Option<Outcome>> {
         let now = self.clock.now();
         let must_outlive = self.must_outlive(now);
-        let in_time = |work: &&Work| work.expire_time > must_outlive;
+        // A code with less than the margin left is let go, so that it cannot hold back its batch.
+        let start_by = must_outlive
+            .checked_add(START_MARGIN)
+            .unwrap_or(Timestamp::MAX);
+        let in_time = |work: &&Work| work.expire_time > start_by;
         let messages: Vec<Message> = work.iter().filter(in_time).map(message).collect();
         let mut told = Vec::new();
         if !messages.is_empty() {
@@ -273,6 +277,11 @@ impl Lane {
                 (work.id, settlement)
             })
             .collect();
+        let unreadable = leased.unreadable.iter().map(|id| {
+            let reason = Reason::known(Reason::STORE_UNREADABLE);
+            (*id, Settlement::Failed { reason, code: None })
+        });
+        let settlements = settlements.into_iter().chain(unreadable).collect();
         let closing = summary.credentials_rejected.then(|| LaneClosing {
             account: self.settings.account.clone(),
             credentials: self.settings.credentials,
@@ -363,7 +372,10 @@ impl Lane {
     /// The expected latency follows a slower gateway at once and a faster one slowly, because a code that comes late is worse
     /// than one that is refused.
     fn observe(&mut self, took: Duration) {
-        self.report.latency = took.max((self.report.latency * 7 + took) / 8);
+        let now = self.clock.now();
+        let expected = self.report.latency_at(now);
+        self.report.latency = took.max((expected * 7 + took) / 8);
+        self.report.measured_at = Some(now);
         self.report.busy_since = None;
         self.report.in_flight = 0;
     }
@@ -434,6 +446,9 @@ fn message(work: &Work) -> Message {
 const REJECTED: &str = "dispatch: the gateway rejects the account's credentials; they will not be presented again: put the \
      right ones in its password file and restart, or resume the account; until then its callers are told \
      ACCOUNT_CREDENTIALS_REJECTED";
+
+/// Least time that a batch gets for a connection to stand.
+const START_MARGIN: Duration = Duration::from_millis(250);
 
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);

@@ -57,9 +57,11 @@ impl Rules {
                 verdict: Verdict::Credentials,
             }
             | Outcome::NotSent { reason, code } => waiting(work, reason, code, retry_at),
-            Outcome::Uncertain { .. } if self.may_resend(work) => {
-                let reason = Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN);
-                waiting(work, reason, None, retry_at)
+            Outcome::Uncertain { reason } if self.may_resend(work, retry_at) => {
+                Settlement::Resending {
+                    not_before: retry_at,
+                    reason,
+                }
             }
             Outcome::Uncertain { reason } => Settlement::Uncertain {
                 reason,
@@ -68,8 +70,11 @@ impl Rules {
         }
     }
 
-    fn may_resend(self, work: &Work) -> bool {
-        self.on_uncertain == OnUncertain::ResendOnce && work.attempt == 1
+    /// Once, and only while the code has time left.
+    fn may_resend(self, work: &Work, retry_at: Timestamp) -> bool {
+        self.on_uncertain == OnUncertain::ResendOnce
+            && !work.maybe_sent
+            && retry_at < work.expire_time
     }
 }
 

@@ -76,13 +76,16 @@ impl DeliveryState {
 
     /// Whether the product may move a delivery from here to there. Moves only go forward; `SENDING` goes back to
     /// `ACCEPTED` (or is `SUPERSEDED`) only because the gateway said that nothing was sent, or because the account asks for
-    /// one resend.
+    /// one resend; what waits for that resend and runs out of time ends `UNCERTAIN`.
     pub const fn may_become(self, next: Self) -> bool {
         use DeliveryState::{
             Accepted, Cancelled, Delivered, Expired, Failed, Sending, Sent, Superseded, Uncertain,
         };
         match self {
-            Accepted => matches!(next, Sending | Failed | Expired | Cancelled | Superseded),
+            Accepted => matches!(
+                next,
+                Sending | Failed | Expired | Uncertain | Cancelled | Superseded
+            ),
             Sending => matches!(
                 next,
                 Accepted | Sent | Failed | Expired | Uncertain | Superseded

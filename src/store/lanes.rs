@@ -14,11 +14,16 @@ use tokio::sync::watch;
 
 use crate::domain::{AccountId, Reason};
 
+/// How long a measured latency is believed before it counts half.
+const HALF_LIFE: Duration = Duration::from_secs(10);
+
 /// What a lane says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneReport {
-    /// How long its gateway has lately taken for a request; zero while nothing is known.
+    /// How long its gateway took for a request when that was last measured; zero while nothing is known.
     pub latency: Duration,
+    /// When that was.
+    pub measured_at: Option<Timestamp>,
     /// Most messages that one request carries.
     pub batch: NonZeroU32,
     /// When the request under way began, if there is one.
@@ -38,6 +43,7 @@ impl LaneReport {
     pub const fn new(batch: NonZeroU32) -> Self {
         Self {
             latency: Duration::ZERO,
+            measured_at: None,
             batch,
             busy_since: None,
             in_flight: 0,
@@ -47,21 +53,35 @@ impl LaneReport {
         }
     }
 
+    /// How long a request is expected to take at `now`. What was measured is believed less and less: it halves every
+    /// [`HALF_LIFE`], so that one slow request cannot make an idle lane refuse codes for ever.
+    pub fn latency_at(&self, now: Timestamp) -> Duration {
+        let age = self.measured_at.map_or(Duration::ZERO, |measured| {
+            Duration::try_from(now.duration_since(measured)).unwrap_or_default()
+        });
+        let halvings = age.as_secs() / HALF_LIFE.as_secs();
+        match u32::try_from(halvings) {
+            Ok(halvings @ 0..=31) => self.latency / (1 << halvings),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// How long one more delivery would take to be with the gateway, behind `waiting` others: what is left of the rest and
     /// of the request under way, then one request for each full batch ahead, and its own.
     pub fn expected_wait(&self, waiting: u64, now: Timestamp) -> Duration {
         let until =
             |moment: Timestamp| Duration::try_from(moment.duration_since(now)).unwrap_or_default();
+        let latency = self.latency_at(now);
         let rest = self.rests_until.map_or(Duration::ZERO, until);
         let under_way = self
             .busy_since
-            .and_then(|begin| begin.checked_add(self.latency).ok())
+            .and_then(|begin| begin.checked_add(latency).ok())
             .map_or(Duration::ZERO, until);
         let requests = u32::try_from(waiting / u64::from(self.batch.get()))
             .unwrap_or(u32::MAX)
             .saturating_add(1);
         rest.max(under_way)
-            .saturating_add(self.latency.saturating_mul(requests))
+            .saturating_add(latency.saturating_mul(requests))
     }
 }
 
@@ -152,6 +172,22 @@ mod tests {
             ..busy
         };
         assert_eq!(resting.expected_wait(0, now), SECOND * 6);
+    }
+
+    #[test]
+    fn one_slow_request_is_forgotten_by_a_lane_that_sends_nothing() {
+        let measured = Timestamp::UNIX_EPOCH;
+        let slow = LaneReport {
+            latency: SECOND * 16,
+            measured_at: Some(measured),
+            ..report()
+        };
+        for (seconds, expected) in [(0, 16), (9, 16), (10, 8), (40, 1), (400, 0)] {
+            assert_eq!(
+                slow.expected_wait(0, measured + SECOND * seconds),
+                SECOND * expected
+            );
+        }
     }
 
     #[test]

@@ -141,6 +141,8 @@ pub struct Leased {
     pub token: AttemptToken,
     /// The work, oldest first.
     pub work: Vec<Work>,
+    /// What was leased but cannot be opened with the installation's key: it must be settled too.
+    pub unreadable: Vec<DeliveryId>,
     /// Why there is no work, where the lane is closed.
     pub closed: Option<LaneClosure>,
     /// When the next delivery that waits for its time is due, where there is one and no work was found.
@@ -166,6 +168,8 @@ pub struct Work {
     pub segments: u8,
     /// How many attempts there are, this one included.
     pub attempt: u32,
+    /// Whether an attempt of unknown outcome came before: this one is the resend that its account asks for.
+    pub maybe_sent: bool,
 }
 
 /// What a lane says about one delivery after an attempt.
@@ -193,6 +197,13 @@ pub enum Settlement {
         reason: Reason,
         /// The gateway's own code.
         code: Option<i64>,
+    },
+    /// It may or may not have been sent, and its account asks for one resend: it waits again, and is never called unsent.
+    Resending {
+        /// Not before this moment.
+        not_before: Timestamp,
+        /// What was seen.
+        reason: Reason,
     },
     /// Nothing was sent and its time is over.
     Expired,

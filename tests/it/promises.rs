@@ -254,3 +254,74 @@ async fn a_connection_that_cannot_be_made_is_tried_again_and_never_called_uncert
     assert_eq!(sent.state(), DeliveryState::Sent);
     assert_eq!(back.ledger().message_count(), 1);
 }
+
+fn resend_once(files: &Files) {
+    files.change(
+        "administrations/madrid.toml",
+        "id = \"madrid-mn\"",
+        "id = \"madrid-mn\"\non_uncertain = \"resend_once\"",
+    );
+}
+
+/// A delivery that waits for its one resend: the first request was read and never answered, and those after it are refused
+/// for now.
+async fn resending_app() -> (TestApp, String) {
+    let busy = Action::HttpStatus {
+        status: 503,
+        retry_after: None,
+    };
+    let script = Script::new()
+        .on(Match::request(1), Action::DropAfterReading)
+        .on(Match::always(), busy);
+    let mut app = TestApp::start_with(script, machine_clock(), resend_once).await;
+    let short = CreateDeliveryRequest {
+        expire_time: Some(seconds_after(machine_clock().now(), 4)),
+        ..request()
+    };
+    let delivery = app.accepted(short).await;
+    let ledger = app.simulator.ledger().clone();
+    soon(ledger.until_requests(2)).await;
+    (app, delivery.name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_sent_is_uncertain_when_its_resend_runs_out_of_time() {
+    let (mut app, name) = resending_app().await;
+    let (_, ended) = app.follow(&name).await;
+    assert_eq!(ended.state(), DeliveryState::Uncertain);
+    assert!(ended.attempts >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_sent_cannot_be_withdrawn_nor_superseded_as_unsent() {
+    let (mut app, name) = resending_app().await;
+    let cancel = clave_otp::grpc::proto::CancelDeliveryRequest { name: name.clone() };
+    let refused = app.client.cancel_delivery(cancel).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    app.accepted(request()).await;
+    let (_, ended) = app.follow(&name).await;
+    assert_eq!(ended.state(), DeliveryState::Uncertain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_without_time_for_its_resend_is_uncertain_at_once() {
+    let gate = Gate::new();
+    let script = Script::new()
+        .on(Match::request(1), Action::Hold(gate.clone()))
+        .on(Match::request(1), Action::DropAfterReading);
+    let clock = ManualClock::at(SystemClock::new().now());
+    let mut app = TestApp::start_with(script, Arc::new(clock.clone()), resend_once).await;
+    let short = CreateDeliveryRequest {
+        expire_time: Some(seconds_after(clock.now(), 60)),
+        ..request_at(clock.now())
+    };
+    let delivery = app.accepted(short).await;
+    soon(app.simulator.ledger().until_held(1)).await;
+    clock.advance(MINUTE);
+    gate.open();
+    let (_, ended) = app.follow(&delivery.name).await;
+    assert_eq!(
+        (ended.state(), ended.attempts),
+        (DeliveryState::Uncertain, 1)
+    );
+}

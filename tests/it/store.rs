@@ -131,7 +131,8 @@ async fn what_was_answered_is_on_the_disk_already() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let id = accept(&store).await;
-    // The files as a power cut would leave them: the process has not closed anything.
+    // The files as a process that is killed leaves them: nothing has been closed. That each commit is also flushed to the disk
+    // is a setting of the connection, which is read back when it is opened (`store/sqlite/schema.rs`).
     let copy = tempfile::tempdir().unwrap();
     for file in ["clave-otp.db", "clave-otp.db-wal"] {
         fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();

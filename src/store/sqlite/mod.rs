@@ -30,9 +30,7 @@ use super::{
     Sequence, Settlement, Store, StoreError, Trouble, Work,
     sealing::{OpenError, Sealer},
 };
-use crate::domain::{
-    AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Reason, Sender,
-};
+use crate::domain::{AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Sender};
 use readers::Readers;
 pub use schema::OpenStoreError;
 use schema::Ownership;
@@ -171,6 +169,7 @@ impl SqliteStore {
             create_time: sealed.create_time,
             segments: sealed.segments,
             attempt: sealed.attempt,
+            maybe_sent: sealed.maybe_sent,
         })
     }
 }
@@ -248,7 +247,6 @@ impl Store for SqliteStore {
             return Err(StoreError::Unavailable(Trouble::Damaged));
         }
         let token = AttemptToken::random();
-        let now = request.now;
         let found = self
             .writer
             .write(move |unit| transactions::lease(unit, &request, token))
@@ -256,22 +254,18 @@ impl Store for SqliteStore {
         let mut leased = Leased {
             token,
             work: Vec::with_capacity(found.work.len()),
+            unreadable: Vec::new(),
             closed: found.closed,
             next_due: found.next_due,
         };
-        let mut unreadable = Vec::new();
         for sealed in found.work {
             match self.open_work(&sealed) {
                 Ok(work) => leased.work.push(work),
                 Err((id, error)) => {
                     tracing::error!(delivery = %id, %error, "store: a delivery cannot be opened and will not be sent");
-                    let reason = Reason::known(Reason::STORE_UNREADABLE);
-                    unreadable.push((id, Settlement::Failed { reason, code: None }));
+                    leased.unreadable.push(id);
                 }
             }
-        }
-        if !unreadable.is_empty() {
-            self.settle(token, unreadable, None, now).await?;
         }
         Ok(leased)
     }

@@ -102,6 +102,7 @@ pub(super) fn prepare(
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
     )
     .map_err(|error| OpenStoreError::of(path, &error))?;
+    check_durability(path, &connection)?;
     migrate(path, &mut connection)?;
     check_key(path, &connection, sealer)?;
     Ok((ownership, connection))
@@ -129,7 +130,8 @@ fn own(path: &Path) -> Result<Ownership, OpenStoreError> {
         .mode(0o600)
         .open(path)
         .map_err(not_writable)?;
-    let mut lock_path = path.as_os_str().to_owned();
+    // By its true name, so that two ways to one file are one lock.
+    let mut lock_path = path.canonicalize().map_err(not_writable)?.into_os_string();
     lock_path.push(".lock");
     let lock = OpenOptions::new()
         .append(true)
@@ -157,6 +159,29 @@ fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
+
+/// Reads back what was asked for: some file systems know no write-ahead log, and SQLite then goes on without one.
+fn check_durability(path: &Path, connection: &Connection) -> Result<(), OpenStoreError> {
+    let failed = |error: rusqlite::Error| OpenStoreError::of(path, &error);
+    let journal: String = connection
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .map_err(failed)?;
+    let synchronous: u8 = connection
+        .query_row("PRAGMA synchronous", [], |row| row.get(0))
+        .map_err(failed)?;
+    if journal == "wal" && synchronous == SYNCHRONOUS_FULL {
+        return Ok(());
+    }
+    Err(OpenStoreError::NotWritable {
+        path: path.to_owned(),
+        reason: format!(
+            "this file system cannot keep it safely (journal_mode {journal}, synchronous {synchronous}); use a local disk"
+        ),
+    })
+}
+
+/// What `PRAGMA synchronous` answers when each commit is flushed.
+const SYNCHRONOUS_FULL: u8 = 2;
 
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenStoreError> {
     let not_writable = |error: rusqlite::Error| OpenStoreError::of(path, &error);
@@ -199,5 +224,83 @@ fn check_key(path: &Path, connection: &Connection, sealer: &Sealer) -> Result<()
             )
             .map(drop)
             .map_err(not_writable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statements that run for each code, each with the index that it must use: a scan of an administration's history
+    /// would make each code slower than the one before.
+    const HOT: [(&str, &str); 7] = [
+        (
+            "SELECT id FROM deliveries WHERE id = ?1",
+            "sqlite_autoindex_deliveries_1 (id=?)",
+        ),
+        (
+            "SELECT id FROM deliveries WHERE caller = ?1 AND request_id = ?2",
+            "sqlite_autoindex_deliveries_2 (caller=? AND request_id=?)",
+        ),
+        (
+            "UPDATE deliveries INDEXED BY deliveries_pending SET superseded = 1 WHERE recipient_hash = ?1 \
+             AND administration = ?2 AND purpose = ?3 AND id <> ?4 AND state <= 2",
+            "deliveries_pending (recipient_hash=?)",
+        ),
+        (
+            "SELECT id FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND not_before <= ?2 ORDER BY seq LIMIT ?3",
+            "deliveries_waiting (account=?)",
+        ),
+        (
+            "UPDATE deliveries INDEXED BY deliveries_expiring SET state = 6 WHERE state = 1 AND expire_time <= ?1",
+            "deliveries_expiring (expire_time<?)",
+        ),
+        (
+            "SELECT seq FROM deliveries WHERE administration = ?1 ORDER BY seq DESC LIMIT 50",
+            "deliveries_of_administration (administration=?)",
+        ),
+        (
+            "SELECT seq FROM deliveries WHERE reference = ?1 ORDER BY seq DESC LIMIT 50",
+            "deliveries_by_reference (reference=?)",
+        ),
+    ];
+
+    #[test]
+    fn what_runs_for_each_code_searches_an_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("clave-otp.db");
+        let sealer = Sealer::from_key(1, &[7; 32]);
+        let (_ownership, connection) = prepare(&path, &sealer).unwrap();
+        for (statement, index) in HOT {
+            let plan: Vec<String> = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            let plan = plan.join("; ");
+            assert!(
+                plan.contains(index) && !plan.contains("SCAN"),
+                "{statement}: {plan}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_statement_that_supersedes_names_its_index() {
+        let source = include_str!("transactions/accepting.rs");
+        assert!(source.contains("INDEXED BY deliveries_pending"));
+    }
+
+    #[test]
+    fn one_file_has_one_owner_by_whatever_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("clave-otp.db");
+        let other_name = directory.path().join("other.db");
+        let _owner = own(&path).unwrap();
+        std::os::unix::fs::symlink(&path, &other_name).unwrap();
+        assert!(matches!(own(&other_name), Err(OpenStoreError::Owned(_))));
     }
 }

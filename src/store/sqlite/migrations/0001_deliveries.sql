@@ -28,6 +28,7 @@ CREATE TABLE deliveries (
     segments           INTEGER NOT NULL,
     attempts           INTEGER NOT NULL DEFAULT 0,
     attempt_token      BLOB,                -- of the attempt under way
+    maybe_sent         INTEGER NOT NULL DEFAULT 0,  -- 1: an attempt of unknown outcome came before; never called unsent
     superseded         INTEGER NOT NULL DEFAULT 0,  -- 1: a newer code came while the attempt was under way
     not_before         INTEGER NOT NULL DEFAULT 0,
     gateway_message_id TEXT,

@@ -79,8 +79,9 @@ fn supersede_older(unit: &mut Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Re
     let connection = unit.connection;
     let older: Vec<(DeliveryId, AccountId, DeliveryState)> = connection
         .prepare_cached(
-            "UPDATE deliveries SET superseded = 1, update_time = max(update_time, ?5), \
-             state = CASE state WHEN 1 THEN 9 ELSE state END, \
+            "UPDATE deliveries INDEXED BY deliveries_pending SET superseded = 1, \
+             update_time = max(update_time, ?5), \
+             state = CASE WHEN state = 1 AND maybe_sent THEN 7 WHEN state = 1 THEN 9 ELSE state END, \
              sealed_text = CASE state WHEN 1 THEN NULL ELSE sealed_text END \
              WHERE recipient_hash = ?1 AND administration = ?2 AND purpose = ?3 AND id <> ?4 AND state <= 2 \
              RETURNING id, account, state",
@@ -103,7 +104,7 @@ fn supersede_older(unit: &mut Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Re
         )?
         .collect::<rusqlite::Result<_>>()?;
     for (id, account, state) in &older {
-        if *state == DeliveryState::Superseded {
+        if *state != DeliveryState::Sending {
             unit.note_change(*id);
             unit.note_waiting(account, -1);
         }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{endings::expire_of_account, lanes::closure_of};
+use super::{endings::expire, lanes::closure_of};
 use crate::{
     domain::{AccountId, AttemptToken, DeliveryId, DeliveryState, GatewayMessageId, Reason},
     store::{
@@ -26,6 +26,7 @@ pub(in crate::store::sqlite) struct SealedWork {
     pub(in crate::store::sqlite) create_time: Timestamp,
     pub(in crate::store::sqlite) segments: u8,
     pub(in crate::store::sqlite) attempt: u32,
+    pub(in crate::store::sqlite) maybe_sent: bool,
 }
 
 /// What a lease found.
@@ -41,7 +42,6 @@ pub(in crate::store::sqlite) fn lease(
     request: &LeaseRequest,
     token: AttemptToken,
 ) -> rusqlite::Result<SealedLease> {
-    expire_of_account(unit, request)?;
     if let Some(closure) = closure_of(unit.connection, &request.account)? {
         return Ok(SealedLease {
             work: Vec::new(),
@@ -49,29 +49,27 @@ pub(in crate::store::sqlite) fn lease(
             next_due: None,
         });
     }
-    let work = due_of_account(unit, request)?;
-    let now = micros(request.now);
-    for taken in &work {
-        unit.connection
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?2, attempts = ?3, attempt_token = ?4, update_time = ?5 WHERE id = ?1",
-            )?
-            .execute(params![
-                taken.id.as_bytes(),
-                DeliveryState::Sending.to_stored(),
-                taken.attempt,
-                token.as_bytes(),
-                now,
-            ])?;
-        unit.connection
-            .prepare_cached(
-                "INSERT INTO attempts (delivery, number, account, start_time) \
-                 SELECT seq, attempts, account, ?2 FROM deliveries WHERE id = ?1",
-            )?
-            .execute(params![taken.id.as_bytes(), now])?;
-        unit.note_change(taken.id);
+    let mut work = Vec::new();
+    // What is too late makes room for more; each turn ends at least one delivery, so this ends.
+    loop {
+        let limit = request.limit.get() as usize - work.len();
+        let due = due_of_account(unit, request, limit)?;
+        let found = due.len();
+        let (live, late): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .partition(|taken| taken.expire_time > request.must_outlive);
+        for taken in &live {
+            begin_attempt(unit, taken, token, request.now)?;
+        }
+        for taken in &late {
+            expire(unit, taken.id, request.now)?;
+        }
+        unit.note_waiting(&request.account, -to_signed(found));
+        work.extend(live);
+        if late.is_empty() || found < limit {
+            break;
+        }
     }
-    unit.note_waiting(&request.account, -to_signed(work.len()));
     let next_due = if work.is_empty() {
         next_due(unit, &request.account)?
     } else {
@@ -84,10 +82,41 @@ pub(in crate::store::sqlite) fn lease(
     })
 }
 
-fn due_of_account(unit: &Unit<'_>, request: &LeaseRequest) -> rusqlite::Result<Vec<SealedWork>> {
+fn begin_attempt(
+    unit: &mut Unit<'_>,
+    sealed: &SealedWork,
+    token: AttemptToken,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     unit.connection
         .prepare_cached(
-            "SELECT id, sealed_recipient, sealed_text, sender, expire_time, create_time, segments, attempts + 1 \
+            "UPDATE deliveries SET state = 2, attempts = ?2, attempt_token = ?3, update_time = ?4 WHERE id = ?1",
+        )?
+        .execute(params![
+            sealed.id.as_bytes(),
+            sealed.attempt,
+            token.as_bytes(),
+            micros(now),
+        ])?;
+    unit.connection
+        .prepare_cached(
+            "INSERT INTO attempts (delivery, number, account, start_time) \
+             SELECT seq, attempts, account, ?2 FROM deliveries WHERE id = ?1",
+        )?
+        .execute(params![sealed.id.as_bytes(), micros(now)])?;
+    unit.note_change(sealed.id);
+    Ok(())
+}
+
+fn due_of_account(
+    unit: &Unit<'_>,
+    request: &LeaseRequest,
+    limit: usize,
+) -> rusqlite::Result<Vec<SealedWork>> {
+    unit.connection
+        .prepare_cached(
+            "SELECT id, sealed_recipient, sealed_text, sender, expire_time, create_time, segments, attempts + 1, \
+             maybe_sent \
              FROM deliveries INDEXED BY deliveries_waiting \
              WHERE account = ?1 AND state = 1 AND not_before <= ?2 ORDER BY seq LIMIT ?3",
         )?
@@ -95,7 +124,7 @@ fn due_of_account(unit: &Unit<'_>, request: &LeaseRequest) -> rusqlite::Result<V
             params![
                 request.account.as_str(),
                 micros(request.now),
-                request.limit.get()
+                to_signed(limit)
             ],
             |row| {
                 Ok(SealedWork {
@@ -108,6 +137,7 @@ fn due_of_account(unit: &Unit<'_>, request: &LeaseRequest) -> rusqlite::Result<V
                     create_time: rows::time(row, 5)?,
                     segments: row.get(6)?,
                     attempt: row.get(7)?,
+                    maybe_sent: row.get(8)?,
                 })
             },
         )?
@@ -136,7 +166,9 @@ pub(in crate::store::sqlite) fn settle(
     let held: Option<(i64, u32, AccountId, DeliveryState)> = unit
         .connection
         .prepare_cached(
-            "UPDATE deliveries SET state = CASE WHEN ?4 = 1 AND superseded THEN 9 ELSE ?4 END, \
+            "UPDATE deliveries SET maybe_sent = maybe_sent OR ?11, \
+             state = CASE WHEN (?4 IN (5, 6) OR (?4 = 1 AND superseded)) AND (maybe_sent OR ?11) THEN 7 \
+             WHEN ?4 = 1 AND superseded THEN 9 ELSE ?4 END, \
              reason = ?5, gateway_code = ?6, gateway_message_id = ?7, \
              not_before = ?8, report_deadline = ?9, attempt_token = NULL, update_time = ?3, \
              submit_time = CASE WHEN ?10 THEN ?3 ELSE submit_time END, \
@@ -155,6 +187,7 @@ pub(in crate::store::sqlite) fn settle(
                 row.not_before,
                 row.report_deadline,
                 row.state == DeliveryState::Sent,
+                row.maybe_sent,
             ],
             |found| {
                 Ok((
@@ -199,6 +232,7 @@ struct SettledRow<'a> {
     message_id: Option<&'a str>,
     not_before: i64,
     report_deadline: Option<i64>,
+    maybe_sent: bool,
 }
 
 impl<'a> SettledRow<'a> {
@@ -211,6 +245,7 @@ impl<'a> SettledRow<'a> {
             message_id: None,
             not_before: 0,
             report_deadline: None,
+            maybe_sent: false,
         };
         match settlement {
             Settlement::Sent {
@@ -238,6 +273,14 @@ impl<'a> SettledRow<'a> {
                 reason: Some(reason.as_str()),
                 code: *code,
                 not_before: micros(*not_before),
+                ..base
+            },
+            Settlement::Resending { not_before, reason } => Self {
+                state: DeliveryState::Accepted,
+                outcome: "UNCERTAIN",
+                reason: Some(reason.as_str()),
+                not_before: micros(*not_before),
+                maybe_sent: true,
                 ..base
             },
             Settlement::Expired => Self {

@@ -6,43 +6,35 @@ use rusqlite::params;
 use crate::{
     domain::{AccountId, DeliveryId, DeliveryState, Reason},
     store::{
-        Cancellation, LeaseRequest,
+        Cancellation,
         sqlite::{
             reads,
             rows::{self, micros},
-            to_signed,
             writer::Unit,
         },
     },
 };
 
-const EXPIRE: &str =
-    "UPDATE deliveries SET state = 6, reason = ?1, sealed_text = NULL, update_time = ?2";
+/// What waits for its one resend may have been sent, so it cannot be called unsent.
+const EXPIRE: &str = "UPDATE deliveries INDEXED BY deliveries_expiring \
+     SET state = CASE WHEN maybe_sent THEN 7 ELSE 6 END, \
+     reason = CASE WHEN maybe_sent THEN ?1 ELSE ?2 END, sealed_text = NULL, update_time = ?3 \
+     WHERE state = 1 AND expire_time <= ?3 RETURNING id, account";
 
-/// Ends what the lane's gateway could not take in time any more.
-pub(super) fn expire_of_account(
-    unit: &mut Unit<'_>,
-    request: &LeaseRequest,
-) -> rusqlite::Result<()> {
-    let connection = unit.connection;
-    let expired: Vec<DeliveryId> = connection
-        .prepare_cached(&format!(
-            "{EXPIRE} WHERE account = ?3 AND state = 1 AND expire_time <= ?4 RETURNING id"
-        ))?
-        .query_map(
-            params![
-                Reason::TIME_RAN_OUT,
-                micros(request.now),
-                request.account.as_str(),
-                micros(request.must_outlive),
-            ],
-            |row| row.get(0).map(DeliveryId::from_bytes),
+/// Ends one waiting delivery that its lane found too late.
+pub(super) fn expire(unit: &mut Unit<'_>, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+    unit.connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = CASE WHEN maybe_sent THEN 7 ELSE 6 END, \
+             reason = CASE WHEN maybe_sent THEN ?1 ELSE ?2 END, sealed_text = NULL, update_time = ?3 WHERE id = ?4",
         )?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in &expired {
-        unit.note_change(*id);
-    }
-    unit.note_waiting(&request.account, -to_signed(expired.len()));
+        .execute(params![
+            Reason::GATEWAY_OUTCOME_UNKNOWN,
+            Reason::TIME_RAN_OUT,
+            micros(now),
+            id.as_bytes()
+        ])?;
+    unit.note_change(id);
     Ok(())
 }
 
@@ -53,15 +45,20 @@ pub(in crate::store::sqlite) fn expire_overdue(
 ) -> rusqlite::Result<u64> {
     let connection = unit.connection;
     let expired: Vec<(DeliveryId, AccountId)> = connection
-        .prepare_cached(&format!(
-            "{EXPIRE} WHERE state = 1 AND expire_time <= ?2 RETURNING id, account"
-        ))?
-        .query_map(params![Reason::TIME_RAN_OUT, micros(now)], |row| {
-            Ok((
-                DeliveryId::from_bytes(row.get(0)?),
-                rows::text(row, 1, |text| AccountId::parse(text).ok())?,
-            ))
-        })?
+        .prepare_cached(EXPIRE)?
+        .query_map(
+            params![
+                Reason::GATEWAY_OUTCOME_UNKNOWN,
+                Reason::TIME_RAN_OUT,
+                micros(now)
+            ],
+            |row| {
+                Ok((
+                    DeliveryId::from_bytes(row.get(0)?),
+                    rows::text(row, 1, |text| AccountId::parse(text).ok())?,
+                ))
+            },
+        )?
         .collect::<rusqlite::Result<_>>()?;
     for (id, account) in &expired {
         unit.note_change(*id);
@@ -79,7 +76,7 @@ pub(in crate::store::sqlite) fn cancel(
     let withdrawn = unit
         .connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 8, sealed_text = NULL, update_time = ?2 WHERE id = ?1 AND state = 1",
+            "UPDATE deliveries SET state = 8, sealed_text = NULL, update_time = ?2 WHERE id = ?1 AND state = 1 AND NOT maybe_sent",
         )?
         .execute(params![id.as_bytes(), micros(now)])?;
     let Some(delivery) = reads::delivery(unit.connection, id)? else {

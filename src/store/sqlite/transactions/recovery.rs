@@ -27,8 +27,8 @@ pub(in crate::store::sqlite) fn recover(
     let mut recovered = Recovered::default();
     for account in &recovery.resend_once {
         let again = unit.connection.execute(
-            "UPDATE deliveries SET state = 1, reason = ?2, attempt_token = NULL, update_time = ?1 \
-             WHERE state = 2 AND account = ?3 AND attempts = 1 AND NOT superseded AND expire_time > ?1",
+            "UPDATE deliveries SET state = 1, maybe_sent = 1, reason = ?2, attempt_token = NULL, update_time = ?1 \
+             WHERE state = 2 AND account = ?3 AND NOT maybe_sent AND NOT superseded AND expire_time > ?1",
             params![now, Reason::ATTEMPT_INTERRUPTED, account.as_str()],
         )?;
         unit.note_waiting(account, super::super::to_signed(again));
@@ -48,7 +48,7 @@ fn expire_from_the_future(unit: &mut Unit<'_>, now: i64) -> rusqlite::Result<Vec
     let connection = unit.connection;
     let expired: Vec<(DeliveryId, String)> = connection
         .prepare(
-            "UPDATE deliveries SET state = 6, reason = ?2, sealed_text = NULL, update_time = ?1 \
+            "UPDATE deliveries SET state = CASE WHEN maybe_sent THEN 7 ELSE 6 END, reason = ?2, sealed_text = NULL, update_time = ?1 \
              WHERE state = 1 AND update_time > ?3 RETURNING id, account",
         )?
         .query_map(
