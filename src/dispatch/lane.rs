@@ -205,7 +205,7 @@ impl Lane {
 
     /// A code that expires by then cannot be with the gateway in time.
     fn must_outlive(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(self.report.latency)
+        now.checked_add(self.report.latency.max(LEAST_LATENCY))
             .unwrap_or(Timestamp::MAX)
     }
 
@@ -427,6 +427,10 @@ fn message(work: &Work) -> Message {
 const REJECTED: &str = "dispatch: the gateway rejects the account's credentials; they will not be presented again: put the \
      right ones in its password file and restart, or resume the account; until then its callers are told \
      ACCOUNT_CREDENTIALS_REJECTED";
+
+/// Expected of a gateway that has not been measured since the start, or that answers at once: on a busy machine a message
+/// needs time to leave it, and a code with less than this left helps nobody.
+const LEAST_LATENCY: Duration = Duration::from_millis(500);
 
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
