@@ -209,7 +209,7 @@ impl Lane {
 
     /// A code that expires by then cannot be with the gateway in time.
     fn must_outlive(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(self.report.latency_at(now))
+        now.checked_add(self.report.latency_at(now).max(LEAST_LATENCY))
             .unwrap_or(Timestamp::MAX)
     }
 
@@ -449,6 +449,10 @@ const REJECTED: &str = "dispatch: the gateway rejects the account's credentials;
 
 /// Least time that a batch gets for a connection to stand.
 const START_MARGIN: Duration = Duration::from_millis(250);
+
+/// Expected of a gateway that has not been measured since the start, or that answers at once: on a busy machine a message
+/// needs time to leave it, and a code with less than this left helps nobody.
+const LEAST_LATENCY: Duration = Duration::from_millis(500);
 
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);

@@ -109,7 +109,7 @@ impl<'a> Lives<'a> {
 
     /// The last life, which nobody ends.
     pub(super) async fn last(&mut self) -> Result<(Service, Client), String> {
-        let mut service = self.starter.start(None)?;
+        let mut service = self.start(None)?;
         if let Some(client) = self.begin(&mut service).await? {
             return Ok((service, client));
         }
@@ -134,7 +134,7 @@ impl<'a> Lives<'a> {
             End::At(crash) => Some(crash),
             _ => None,
         };
-        let mut service = self.starter.start(crash_at)?;
+        let mut service = self.start(crash_at)?;
         let listens = match end {
             End::WhileStarting(after) => {
                 tokio::select! {
@@ -158,26 +158,29 @@ impl<'a> Lives<'a> {
         };
         self.callers.serve(None);
         service.kill().await?;
-        if let Some((_, until)) = self.recoveries.last_mut() {
-            // Where the wait was given up, its end is not known better.
-            *until = (*until).min(self.clock.now());
-        }
+        // Where the wait for it was given up.
+        self.end_recovery();
         Ok(kind)
     }
 
-    /// Waits until the service is ready and shows it to the callers; none where it ended before.
-    ///
-    /// What a kill left behind is found in this time: it is written down also where the wait is given up.
-    async fn begin(&mut self, service: &mut Service) -> Result<Option<Client>, String> {
-        let from = self.clock.now();
-        let place = self.recoveries.len();
+    /// Starts the service, which then may find what the kill before it left behind: from here until it is ready or dead.
+    fn start(&mut self, crash_at: Option<CrashAt>) -> Result<Service, String> {
         if self.killed_before {
-            self.recoveries.push((from, Timestamp::MAX));
+            self.recoveries.push((self.clock.now(), Timestamp::MAX));
         }
+        self.starter.start(crash_at)
+    }
+
+    fn end_recovery(&mut self) {
+        if let Some((_, until)) = self.recoveries.last_mut() {
+            *until = (*until).min(self.clock.now());
+        }
+    }
+
+    /// Waits until the service is ready and shows it to the callers; none where it ended before.
+    async fn begin(&mut self, service: &mut Service) -> Result<Option<Client>, String> {
         let address = service.address().await?;
-        if let Some(recovery) = self.recoveries.get_mut(place) {
-            recovery.1 = self.clock.now();
-        }
+        self.end_recovery();
         let Some(address) = address else {
             return Ok(None);
         };
