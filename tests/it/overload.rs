@@ -94,9 +94,9 @@ async fn a_call_over_the_limit_of_a_connection_waits_for_one_to_end() {
     let mut watches = Vec::new();
     for _ in 0..2 {
         let watch = WatchDeliveryRequest { name: name.clone() };
-        let mut watched = app.client.watch_delivery(watch).await.unwrap().into_inner();
-        watched.message().await.unwrap();
-        watches.push(watched);
+        let mut states = app.client.watch_delivery(watch).await.unwrap().into_inner();
+        states.message().await.unwrap();
+        watches.push(states);
     }
     let mut client = app.client.clone();
     let mut third = tokio::spawn(async move { client.create_delivery(request()).await });
@@ -319,7 +319,7 @@ async fn the_operators_port_bounds_heads_connections_and_time() {
             turned_away += 1;
         }
         assert!(turned_away > 0, "the places were taken");
-        slow.map(until_closed);
+        slow.into_iter().for_each(until_closed);
     });
     soon(asked).await.unwrap();
     assert_works(&mut app).await;

@@ -80,8 +80,8 @@ impl Disk {
     pub fn fill(&self, service: &Process) -> PathBuf {
         let filler = self.seen_by(service).join("filler");
         // The write ends with an error when nothing is left, which is what is wanted.
-        let filled = fs::write(&filler, vec![0; 32 << 20]);
-        assert!(filled.is_err(), "the disk is smaller than that");
+        let written = fs::write(&filler, vec![0; 32 << 20]);
+        assert!(written.is_err(), "the disk is smaller than that");
         filler
     }
 
