@@ -40,8 +40,8 @@ use crate::{
 
 /// How often the gauges are set and old samples of histograms are folded.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
-/// How long the store may take to close when everything else has ended.
-const STORE_CLOSES_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether the last connection has let go of the store.
+const STORE_IS_FREE_EVERY: Duration = Duration::from_millis(5);
 /// Threads that read the embedded store.
 const STORE_READERS: usize = 2;
 
@@ -233,14 +233,13 @@ impl App {
             admin_closing.cancel();
             let _ = pages.await;
             dispatcher.drain().await;
+            close_store(self.store).await;
         };
         if tokio::time::timeout(grace, closing).await.is_err() {
             tracing::warn!(
                 "stop: the grace time is over (grpc.shutdown_grace_seconds); what was being submitted becomes UNCERTAIN at the next start"
             );
         }
-        drop(dispatcher);
-        close_store(self.store).await;
         Ok(())
     }
 }
@@ -380,10 +379,16 @@ async fn keep_gauges(
     }
 }
 
-/// Ends the store's threads off the reactor; where a task or the disk holds the store, the process's end does it.
-async fn close_store(store: Arc<SqliteStore>) {
-    let Ok(store) = Arc::try_unwrap(store) else {
-        return;
+/// Folds the store's log away and ends its threads, off the reactor. Where the grace time is over before, the next start
+/// does what is left.
+async fn close_store(mut store: Arc<SqliteStore>) {
+    // Tasks of connections that have just ended may not have been taken down yet.
+    let store = loop {
+        match Arc::try_unwrap(store) {
+            Ok(store) => break store,
+            Err(shared) => store = shared,
+        }
+        tokio::time::sleep(STORE_IS_FREE_EVERY).await;
     };
     let (tell, closed) = oneshot::channel();
     // Not one of the runtime's threads: those are waited for at its end, however long the disk takes.
@@ -391,10 +396,7 @@ async fn close_store(store: Arc<SqliteStore>) {
         store.close();
         let _ = tell.send(());
     });
-    if !matches!(
-        tokio::time::timeout(STORE_CLOSES_WITHIN, closed).await,
-        Ok(Ok(()))
-    ) {
+    if closed.await.is_err() {
         tracing::error!("stop: the store was not closed cleanly; the next start repairs it");
     }
 }

@@ -81,7 +81,8 @@ impl Health {
 
     /// Something did not work. A damaged database stays damaged, whatever else is found, and what is known of the cause is not
     /// given up for the mere absence of an answer.
-    pub(super) fn failed(&self, trouble: Trouble) {
+    /// Answers whether that is news.
+    pub(super) fn failed(&self, trouble: Trouble) -> bool {
         self.0.send_if_modified(|now| {
             let changes = match *now {
                 None | Some(Trouble::Stalled) => *now != Some(trouble),
@@ -94,7 +95,7 @@ impl Health {
                 *now = Some(trouble);
             }
             changes
-        });
+        })
     }
 
     /// A commit has reached the disk.

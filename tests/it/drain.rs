@@ -36,7 +36,7 @@ async fn installation(grace_seconds: u32) -> (Files, Simulator, Gate) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_told_everywhere_and_ends_in_time_though_the_gateway_hangs() {
-    let (files, simulator, _gate) = installation(8).await;
+    let (files, simulator, _gate) = installation(10).await;
     let service = Process::start(&files).await;
     let sending = service.create(request()).await.unwrap();
     soon(simulator.ledger().until_held(1)).await;

@@ -302,10 +302,6 @@ async fn a_database_damaged_while_it_is_used_takes_nothing_more_until_it_is_repa
     let database = files.path("data/clave-otp.db");
     let backup = fs::read(&database).unwrap();
 
-    for e in fs::read_dir(files.path("data")).unwrap() {
-        let e = e.unwrap();
-        eprintln!("{:?} {}", e.path(), e.metadata().unwrap().len());
-    }
     damage(&database);
     assert_unavailable(&service.get(&delivery.name).await.unwrap_err());
     assert_not_ready(&service, "the database is damaged").await;

@@ -243,15 +243,17 @@ impl Desk {
 
     fn note_failure(&self, error: &rusqlite::Error, transactions: usize) -> Failure {
         let failure = Failure::of(error);
-        let cause = match &failure {
-            Failure::Trouble(trouble) => {
-                self.health.failed(*trouble);
-                trouble.label()
-            }
-            Failure::Row(_) => "row",
+        let (cause, is_news) = match &failure {
+            Failure::Trouble(trouble) => (trouble.label(), self.health.failed(*trouble)),
+            Failure::Row(_) => ("row", true),
         };
         metrics::counter!(names::STORE_FAILURES, "cause" => cause).increment(1);
-        tracing::error!(%error, transactions, cause, "store: not committed");
+        // What is tried again and again must not fill the log too.
+        if is_news {
+            tracing::error!(%error, transactions, cause, "store: not committed");
+        } else {
+            tracing::debug!(%error, transactions, cause, "store: not committed again");
+        }
         failure
     }
 

@@ -200,6 +200,8 @@ pub struct TestApp {
     pub simulator: Simulator,
     /// The installation.
     pub files: Files,
+    /// Where the API is served.
+    pub grpc: std::net::SocketAddr,
     /// Where health and metrics are served.
     pub admin: std::net::SocketAddr,
     stop: CancellationToken,
@@ -242,6 +244,7 @@ impl TestApp {
             client: DeliveryServiceClient::new(channel),
             simulator,
             files,
+            grpc: address,
             admin,
             stop,
             service,
