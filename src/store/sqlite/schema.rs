@@ -273,10 +273,12 @@ mod tests {
         let sealer = Sealer::from_key(1, &[7; 32]);
         let (_ownership, connection) = prepare(&path, &sealer).unwrap();
         for (statement, index) in HOT {
-            let plan: Vec<String> = connection
+            let mut explained = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
-                .unwrap()
-                .query_map([], |row| row.get(3))
+                .unwrap();
+            let values = vec![rusqlite::types::Null; explained.parameter_count()];
+            let plan: Vec<String> = explained
+                .query_map(rusqlite::params_from_iter(values), |row| row.get(3))
                 .unwrap()
                 .collect::<rusqlite::Result<_>>()
                 .unwrap();
