@@ -115,7 +115,8 @@ impl DemoArgs {
 fn invite(address: SocketAddr) {
     println!("The service keeps running until Ctrl-C. In another terminal, try:\n");
     println!(
-        "  clave-otp send --server http://{address} --to +34600000042 --administration {} --purpose login\n",
+        "  {} send --server http://{address} --to +34600000042 --administration {} --purpose login\n",
+        std::env::current_exe().map_or("clave-otp".into(), |path| path.display().to_string()),
         installation::MADRID
     );
 }

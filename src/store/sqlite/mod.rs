@@ -49,7 +49,7 @@ pub struct SqliteOptions {
     pub queue: NonZeroUsize,
     /// Most transactions in one commit (`store.max_group`).
     pub max_group: NonZeroUsize,
-    /// Reading threads (`store.readers`).
+    /// Reading threads.
     pub readers: NonZeroUsize,
 }
 
