@@ -198,6 +198,11 @@ impl App {
             health.clone(),
             stopping.clone(),
         ));
+        let telling_accounts = tokio::spawn(readiness::tell_accounts(
+            self.store.clone(),
+            health.clone(),
+            stopping.clone(),
+        ));
         let probing = tokio::spawn(readiness::probe(
             self.store.clone(),
             self.clock.clone(),
@@ -225,9 +230,9 @@ impl App {
         // While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any
         // case a little before the grace time is over, so that answers which are on their way get through.
         let closing = async {
-            let _ = tokio::join!(telling, probing, gauges);
+            let (_, accounts, _, _) = tokio::join!(telling, telling_accounts, probing, gauges);
             let _ = tokio::time::timeout(grace.mul_f64(0.8), dispatcher.drain()).await;
-            readiness::tell_no_more(health).await;
+            readiness::tell_no_more(health, &accounts.unwrap_or_default()).await;
             grpc_closing.cancel();
             let _ = serving.await;
             admin_closing.cancel();

@@ -2,7 +2,7 @@
 //!
 //! Must not know: why the store does not work.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -11,8 +11,9 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     admin::Readiness,
     clock::Clock,
+    domain::AccountId,
     grpc,
-    store::{Trouble, sqlite::SqliteStore},
+    store::{Store as _, Trouble, sqlite::SqliteStore},
 };
 
 /// How often it is tried whether the store works while nothing is known against it: a disk that fails while no codes come is
@@ -58,9 +59,53 @@ pub(super) async fn tell(
     }
 }
 
+/// Tells of each account whether codes go out on it, as `clave.otp.v1.accounts/{id}`; answers the names it told, which
+/// [`tell_no_more`] takes back.
+pub(super) async fn tell_accounts(
+    store: Arc<SqliteStore>,
+    health: HealthReporter,
+    stop: CancellationToken,
+) -> Vec<String> {
+    let mut turns = store.lanes().turns();
+    let mut told: HashMap<AccountId, bool> = HashMap::new();
+    while !stop.is_cancelled() {
+        turns.borrow_and_update();
+        for (account, is_well) in store.lanes().wellness() {
+            if told.insert(account.clone(), is_well) == Some(is_well) {
+                continue;
+            }
+            let status = if is_well {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
+            health.set_service_status(name_of(&account), status).await;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // The store outlives this.
+            _ = turns.changed() => {}
+        }
+    }
+    let names: Vec<String> = told.keys().map(name_of).collect();
+    for name in &names {
+        health
+            .set_service_status(name, ServingStatus::NotServing)
+            .await;
+    }
+    names
+}
+
+fn name_of(account: &AccountId) -> String {
+    format!("clave.otp.v1.accounts/{account}")
+}
+
 /// Ends the streams that follow the health: they would keep the port from closing.
-pub(super) async fn tell_no_more(mut health: HealthReporter) {
-    for service in SERVICES {
+pub(super) async fn tell_no_more(mut health: HealthReporter, accounts: &[String]) {
+    let services = SERVICES
+        .into_iter()
+        .chain(accounts.iter().map(String::as_str));
+    for service in services {
         health.clear_service_status(service).await;
     }
 }

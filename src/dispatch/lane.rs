@@ -186,6 +186,10 @@ impl Lane {
                 return Turn::Unstored(self.pause());
             }
         };
+        if leased.closed != self.report.closed {
+            self.report.closed = leased.closed;
+            self.tell();
+        }
         if leased.work.is_empty() && leased.unreadable.is_empty() {
             return Turn::Idle(leased.next_due);
         }

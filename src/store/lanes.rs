@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::LaneClosure;
 use crate::domain::{AccountId, Reason};
 
 /// How long a measured latency is believed before it counts half.
@@ -30,6 +31,8 @@ pub struct LaneReport {
     pub busy_since: Option<Timestamp>,
     /// Messages in the request under way.
     pub in_flight: u32,
+    /// Why the lane takes nothing, where it does not.
+    pub closed: Option<LaneClosure>,
     /// Whether the lane rests because its gateway failed too often, and until when.
     pub rests_until: Option<Timestamp>,
     /// When the gateway last answered.
@@ -47,10 +50,16 @@ impl LaneReport {
             batch,
             busy_since: None,
             in_flight: 0,
+            closed: None,
             rests_until: None,
             last_success: None,
             last_failure: None,
         }
+    }
+
+    /// Whether codes can be taken and go out at once.
+    pub const fn is_well(&self) -> bool {
+        self.closed.is_none() && self.rests_until.is_none()
     }
 
     /// How long a request is expected to take at `now`. What was measured is believed less and less: it halves every
@@ -93,6 +102,8 @@ pub struct Lanes(Arc<Board>);
 struct Board {
     reports: Mutex<HashMap<AccountId, LaneReport>>,
     changed: watch::Sender<()>,
+    /// Rings when a lane has become well or unwell, which is rare.
+    turned: watch::Sender<()>,
 }
 
 impl Default for Lanes {
@@ -100,6 +111,7 @@ impl Default for Lanes {
         Self(Arc::new(Board {
             reports: Mutex::default(),
             changed: watch::Sender::new(()),
+            turned: watch::Sender::new(()),
         }))
     }
 }
@@ -108,14 +120,14 @@ impl Lanes {
     /// Puts a lane's report in place of its last one.
     pub fn publish(&self, account: &AccountId, report: LaneReport) {
         let mut reports = self.reports();
-        match reports.get_mut(account) {
-            Some(known) => *known = report,
-            None => {
-                reports.insert(account.clone(), report);
-            }
-        }
+        let is_well = report.is_well();
+        let before = reports.insert(account.clone(), report);
+        let was_well = before.map(|before| before.is_well());
         drop(reports);
         self.0.changed.send_replace(());
+        if was_well != Some(is_well) {
+            self.0.turned.send_replace(());
+        }
     }
 
     /// The last report of a lane.
@@ -126,6 +138,20 @@ impl Lanes {
     /// Tells when any lane has reported.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
+    }
+
+    /// Tells when any lane has become well or unwell.
+    pub fn turns(&self) -> watch::Receiver<()> {
+        self.0.turned.subscribe()
+    }
+
+    /// The accounts whose lanes have reported, with whether each is well.
+    pub fn wellness(&self) -> Vec<(AccountId, bool)> {
+        let reports = self.reports();
+        reports
+            .iter()
+            .map(|(account, report)| (account.clone(), report.is_well()))
+            .collect()
     }
 
     fn reports(&self) -> MutexGuard<'_, HashMap<AccountId, LaneReport>> {

@@ -11,6 +11,7 @@ use clave_otp::{
     simulator::Script,
 };
 use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::{
     Files, MADRID, MADRID_LOGIN, PASSWORD, TestApp, reason_of, request, request_to, soon,
@@ -192,4 +193,23 @@ async fn only_an_operator_of_the_administration_sees_and_pauses_its_accounts() {
         Code::PermissionDenied,
         "an operator cannot send"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_of_each_account_can_be_watched() {
+    let mut app = TestApp::start(Script::new()).await;
+    let channel = app.channel.clone();
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let service = format!("clave.otp.v1.{NAME}");
+    let watch = tonic_health::pb::HealthCheckRequest { service };
+    let mut changes = health.watch(watch).await.unwrap().into_inner();
+    let mut until = async |wanted: ServingStatus| {
+        soon(async { while changes.message().await.unwrap().unwrap().status() != wanted {} }).await;
+    };
+    until(ServingStatus::Serving).await;
+    app.accounts.pause_account(pause()).await.unwrap();
+    until(ServingStatus::NotServing).await;
+    app.accounts.resume_account(resume()).await.unwrap();
+    until(ServingStatus::Serving).await;
+    app.stop().await;
 }

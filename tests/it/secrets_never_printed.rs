@@ -13,7 +13,7 @@ use clave_otp::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{PASSWORD, TestApp, request, soon, store_bytes};
+use crate::support::{BARCELONA, BARCELONA_LOGIN, PASSWORD, TestApp, request, soon, store_bytes};
 
 /// Keeps everything that is logged.
 #[derive(Clone, Default)]
@@ -122,7 +122,14 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
     let script = Script::new()
         .on(Match::phone(REJECTED_NUMBER), Action::Code(WRONG_NUMBER))
         .on(Match::phone(DROPPED_NUMBER), Action::DropAfterReading)
-        .on(Match::request(4), Action::Hold(gate.clone()));
+        .on(Match::request(4), Action::Hold(gate.clone()))
+        .on(
+            Match::login(BARCELONA_LOGIN),
+            Action::HttpStatus {
+                status: 401,
+                retry_after: None,
+            },
+        );
     let mut app = TestApp::start_with(script, Arc::new(SystemClock::new()), |_| {}).await;
     // Success, rejection, a broken connection: one after the other, so that the fourth request is the held one.
     let mut answers = String::new();
@@ -147,6 +154,14 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
         .await
         .unwrap();
     writeln!(answers, "{list:?}").unwrap();
+    let ledger = app.simulator.ledger().clone();
+    let requests = ledger.request_count();
+    let credentials_rejected = CreateDeliveryRequest {
+        administration: BARCELONA.into(),
+        ..to(NUMBER, CODE)
+    };
+    app.accepted(credentials_rejected).await;
+    soon(ledger.until_ended(requests + 1)).await;
     let metrics = reqwest_text(&format!("http://{}/metrics", app.admin)).await;
     assert!(metrics.contains("clave_otp_attempts_total"), "{metrics}");
     assert_clean("metrics", metrics.as_bytes());

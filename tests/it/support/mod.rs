@@ -194,6 +194,8 @@ pub async fn platform_at(address: std::net::SocketAddr, script: Script) -> Simul
 pub struct TestApp {
     /// Calls the service.
     pub client: DeliveryServiceClient<Channel>,
+    /// The connection of the clients.
+    pub channel: Channel,
     /// Looks after its accounts.
     pub accounts: AccountServiceClient<Channel>,
     /// What the service's gateways speak to.
@@ -240,6 +242,7 @@ impl TestApp {
             .await
             .unwrap();
         Self {
+            channel: channel.clone(),
             accounts: AccountServiceClient::new(channel.clone()),
             client: DeliveryServiceClient::new(channel),
             simulator,

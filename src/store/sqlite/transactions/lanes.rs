@@ -78,8 +78,10 @@ pub(in crate::store::sqlite) fn pause_lane(
             "INSERT INTO lanes (account, paused, change_time) VALUES (?1, 1, ?2) \
              ON CONFLICT DO UPDATE SET paused = 1, change_time = ?2",
         )?
-        .execute(params![account.as_str(), micros(now)])
-        .map(drop)
+        .execute(params![account.as_str(), micros(now)])?;
+    // So that it says of itself that it is closed.
+    unit.note_bell(account);
+    Ok(())
 }
 
 /// Opens a lane again, whatever closed it, and wakes it.
