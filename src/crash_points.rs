@@ -1,13 +1,13 @@
 //! Named places where the process can be made to die, for `clave-otp chaos`: what a promise must outlive, at will.
 //!
 //! Must not know: who passes by, or anything else of ours. Nothing is armed unless `serve --crash-at` says so; passing a
-//! point then costs one relaxed read. What a process does after a point it never does: no destructor runs, nothing is
-//! flushed.
+//! point then costs one relaxed read. No thread goes on behind the point, no destructor runs, nothing is flushed.
 
 use std::{
     fmt,
     str::FromStr,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Duration,
 };
 
 use rustix::process::{Signal, getpid, kill_process};
@@ -89,6 +89,9 @@ impl FromStr for CrashAt {
     }
 }
 
+/// How long the other threads go on when one has come to its end.
+const LAST_BREATH: Duration = Duration::from_millis(10);
+
 /// The armed point in the upper half, its fatal passage in the lower; 0 where nothing is armed.
 static ARMED: AtomicU64 = AtomicU64::new(0);
 /// How often the armed point has been passed.
@@ -116,6 +119,8 @@ fn pass_armed(point: Point, armed: u64) {
     }
     let passed = u64::from(PASSED.fetch_add(1, Ordering::Relaxed)) + 1;
     if passed == armed & u64::from(u32::MAX) {
+        // What was said too early must have the time to arrive: else nobody would ever see it.
+        std::thread::sleep(LAST_BREATH);
         die();
     }
 }
