@@ -107,7 +107,48 @@ impl DeliveryState {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A walk of allowed moves: each choice is taken modulo the ways out.
+    fn walk(choices: &[usize]) -> Vec<DeliveryState> {
+        let mut way = vec![DeliveryState::Accepted];
+        for choice in choices {
+            let here = way[way.len() - 1];
+            let ways_out: Vec<DeliveryState> = DeliveryState::ALL
+                .into_iter()
+                .filter(|next| here.may_become(*next))
+                .collect();
+            if ways_out.is_empty() {
+                break;
+            }
+            way.push(ways_out[choice % ways_out.len()]);
+        }
+        way
+    }
+
+    proptest! {
+        #[test]
+        fn only_between_waiting_and_sending_does_a_way_come_back(
+            choices in prop::collection::vec(0..60_usize, 0..20),
+        ) {
+            use DeliveryState::{Accepted, Delivered, Failed, Sending, Sent, Uncertain};
+            let way = walk(&choices);
+            let begun = way.iter().take_while(|state| matches!(state, Accepted | Sending)).count();
+            let rest = &way[begun..];
+            // Then there is one outcome, and at most one report that settles it.
+            prop_assert!(rest.len() <= 2, "{way:?}");
+            if let [outcome, report] = rest {
+                prop_assert!(matches!(outcome, Sent | Uncertain), "{way:?}");
+                prop_assert!(matches!(report, Delivered | Failed), "{way:?}");
+            }
+            // What was sent was being sent just before.
+            if let [Sent, ..] = rest {
+                prop_assert_eq!(way[begun - 1], Sending);
+            }
+        }
+    }
 
     #[test]
     fn a_final_state_has_no_way_out() {

@@ -4,7 +4,7 @@ use tonic::{Request, Response};
 
 use super::{
     Services,
-    answer::{Answer, parse_account, refuse, refuse_fields},
+    answer::{Answer, parse_account, refuse, refuse_all},
     convert::{Fields, to_proto_duration, to_proto_time},
     proto::{
         Account, GetAccountRequest, GetAccountResponse, LaneState, ListAccountsRequest,
@@ -30,12 +30,12 @@ impl Accounts {
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let page_size = fields.page_size(message.page_size).unwrap_or_default();
+        let page_size = fields.page_size(message.page_size);
         let administration =
             fields.optional("administration", &message.administration, Dir3::parse);
         // The token is the last account of the page before.
         let after = fields.optional("page_token", &message.page_token, AccountId::parse);
-        refuse_fields(&fields)?;
+        let page_size = fields.all(page_size).map_err(refuse_all)?;
         let limit = match page_size {
             0 => DEFAULT_PAGE_SIZE,
             size => size.min(MAX_PAGE_SIZE),

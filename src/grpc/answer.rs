@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tonic::{Response, Status, metadata::MetadataMap};
 
-use super::{Services, convert::Fields, refusals};
+use super::{Services, refusals};
 use crate::{
     domain::{AccountId, DeliveryId},
     intake::Refusal,
@@ -53,14 +53,13 @@ pub(super) fn refuse(refusal: impl Into<Refusal>) -> Status {
 }
 
 /// Answers with the first wrong field's reason and all wrong fields.
-pub(super) fn refuse_fields(fields: &Fields) -> Result<(), Status> {
-    match fields.0.as_slice() {
-        [] => Ok(()),
-        [first, others @ ..] => {
-            tracing::info!(reason = first.reason(), "grpc: refused");
-            Err(refusals::status_of_all(first, others))
-        }
-    }
+pub(super) fn refuse_all(found: Vec<Refusal>) -> Status {
+    let mut found = found.into_iter();
+    let Some(first) = found.next() else {
+        return Status::internal("a field was neither parsed nor refused");
+    };
+    tracing::info!(reason = first.reason(), "grpc: refused");
+    refusals::status_of_all(&first, found.as_slice())
 }
 
 /// Parses `deliveries/{id}`.

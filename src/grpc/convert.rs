@@ -19,16 +19,16 @@ use crate::{
 const LANGUAGE_TAG_BYTES: usize = 35;
 
 /// The fields that a `CreateDelivery` and a `PreviewDelivery` have in common.
-pub(super) struct RequestFields {
-    pub(super) administration: String,
-    pub(super) recipient: String,
-    pub(super) code: SecretString,
-    pub(super) purpose: i32,
-    pub(super) language: String,
-    pub(super) expire_time: Option<prost_types::Timestamp>,
-    pub(super) origin: String,
-    pub(super) sender: String,
-    pub(super) reference: String,
+struct RequestFields {
+    administration: String,
+    recipient: String,
+    code: SecretString,
+    purpose: i32,
+    language: String,
+    expire_time: Option<prost_types::Timestamp>,
+    origin: String,
+    sender: String,
+    reference: String,
 }
 
 impl From<proto::CreateDeliveryRequest> for RequestFields {
@@ -65,9 +65,14 @@ impl From<proto::PreviewDeliveryRequest> for RequestFields {
 
 /// Finds every wrong field.
 #[derive(Default)]
-pub(super) struct Fields(pub(super) Vec<Refusal>);
+pub(super) struct Fields(Vec<Refusal>);
 
 impl Fields {
+    /// What was parsed, unless a field was refused; a field that is not there was refused.
+    pub(super) fn all<T>(self, parsed: Option<T>) -> Result<T, Vec<Refusal>> {
+        parsed.filter(|_| self.0.is_empty()).ok_or(self.0)
+    }
+
     fn check<T>(&mut self, field: &'static str, parsed: Result<T, impl ToString>) -> Option<T> {
         parsed
             .map_err(|error| self.0.push(Refusal::field(field, error.to_string())))
@@ -86,11 +91,11 @@ impl Fields {
         self.check(field, parse(text))
     }
 
-    pub(super) fn request_id(&mut self, text: &str) -> Option<RequestId> {
+    fn request_id(&mut self, text: &str) -> Option<RequestId> {
         self.check("request_id", RequestId::parse(text))
     }
 
-    pub(super) fn request(&mut self, fields: RequestFields) -> Option<Request> {
+    fn request(&mut self, fields: RequestFields) -> Option<Request> {
         let administration = self.check("administration", Dir3::parse(&fields.administration));
         let recipient = Recipient::parse(&fields.recipient)
             .map_err(|error| self.0.push(Refusal::Recipient(error)))
@@ -134,7 +139,7 @@ impl Fields {
             .ok()
     }
 
-    pub(super) fn list_filter(&mut self, request: &proto::ListDeliveriesRequest) -> ListFilter {
+    fn list_filter(&mut self, request: &proto::ListDeliveriesRequest) -> ListFilter {
         let states = request
             .states
             .iter()
@@ -165,6 +170,34 @@ impl Fields {
             u32::try_from(size).map_err(|_| "must not be negative"),
         )
     }
+}
+
+/// A `CreateDelivery` in domain values, or everything that is wrong with it: at least one refusal, the first wrong field
+/// first. Never panics, whatever a client sends.
+pub fn create_request(
+    message: proto::CreateDeliveryRequest,
+) -> Result<(RequestId, Request), Vec<Refusal>> {
+    let mut fields = Fields::default();
+    let id = fields.request_id(&message.request_id);
+    let request = fields.request(message.into());
+    fields.all(id.zip(request))
+}
+
+/// A `PreviewDelivery` in domain values, or everything that is wrong with it, as [`create_request`].
+pub fn preview_request(message: proto::PreviewDeliveryRequest) -> Result<Request, Vec<Refusal>> {
+    let mut fields = Fields::default();
+    let request = fields.request(message.into());
+    fields.all(request)
+}
+
+/// The filter and the page size of a `ListDeliveries`, or everything that is wrong with them, as [`create_request`].
+pub fn list_request(
+    message: &proto::ListDeliveriesRequest,
+) -> Result<(ListFilter, u32), Vec<Refusal>> {
+    let mut fields = Fields::default();
+    let filter = fields.list_filter(message);
+    let page_size = fields.page_size(message.page_size);
+    fields.all(page_size.map(|size| (filter, size)))
 }
 
 fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {

@@ -7,8 +7,11 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Services,
-    answer::{Answer, parse_delivery, refuse, refuse_fields},
-    convert::{Fields, to_proto_delivery, to_proto_destination, to_proto_encoding},
+    answer::{Answer, parse_delivery, refuse, refuse_all},
+    convert::{
+        create_request, list_request, preview_request, to_proto_delivery, to_proto_destination,
+        to_proto_encoding,
+    },
     proto::{
         CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest,
         CreateDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,
@@ -38,14 +41,7 @@ impl Deliveries {
     ) -> Answer<CreateDeliveryResponse> {
         self.0.refuse_when_stopping()?;
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let message = request.into_inner();
-        let mut fields = Fields::default();
-        let id = fields.request_id(&message.request_id);
-        let parsed = fields.request(message.into());
-        refuse_fields(&fields)?;
-        let (Some(id), Some(parsed)) = (id, parsed) else {
-            return Err(Status::internal("a field was neither parsed nor refused"));
-        };
+        let (id, parsed) = create_request(request.into_inner()).map_err(refuse_all)?;
         let accepted = self
             .0
             .intake
@@ -74,15 +70,12 @@ impl Deliveries {
     ) -> Answer<ListDeliveriesResponse> {
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
         let message = request.get_ref();
-        let mut fields = Fields::default();
-        let filter = fields.list_filter(message);
-        let page_size = fields.page_size(message.page_size);
-        refuse_fields(&fields)?;
+        let (filter, page_size) = list_request(message).map_err(refuse_all)?;
         let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
         let page = self
             .0
             .status
-            .list(&caller, filter, page_size.unwrap_or_default(), token)
+            .list(&caller, filter, page_size, token)
             .await
             .map_err(refuse)?;
         Ok(Response::new(ListDeliveriesResponse {
@@ -170,12 +163,7 @@ impl DeliveryService for Deliveries {
         request: Request<PreviewDeliveryRequest>,
     ) -> Answer<PreviewDeliveryResponse> {
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
-        let mut fields = Fields::default();
-        let parsed = fields.request(request.into_inner().into());
-        refuse_fields(&fields)?;
-        let Some(parsed) = parsed else {
-            return Err(Status::internal("a field was neither parsed nor refused"));
-        };
+        let parsed = preview_request(request.into_inner()).map_err(refuse_all)?;
         let preview = self.0.intake.preview(&caller, &parsed).map_err(refuse)?;
         Ok(Response::new(to_proto_preview(preview)))
     }

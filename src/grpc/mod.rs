@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub use connections::{ConnectionLimits, accept_within};
+pub use convert::{create_request, list_request, preview_request};
 pub use identity::Callers;
 
 /// The generated protocol.

@@ -2,6 +2,9 @@
 //!
 //! Must not know: clocks, I/O, texts, stores.
 
+#[cfg(test)]
+mod properties;
+
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use jiff::civil::Date;

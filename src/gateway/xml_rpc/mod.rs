@@ -212,21 +212,9 @@ fn phone(recipient: &Recipient, format: InternationalFormat) -> String {
 /// and in [`CodeMap`].
 fn outcomes(result: &Result<Answer, ExchangeError>, count: usize, codes: &CodeMap) -> Vec<Outcome> {
     let same_for_all = match result {
-        Ok(answer) if answer.status.is_success() => match wire::parse_answer(&answer.body) {
-            Ok(wire::Answer::PerMessage(found)) if found.len() == count => {
-                return found.into_iter().map(|c| codes.of_message(c)).collect();
-            }
-            Ok(wire::Answer::PerMessage(found)) => {
-                tracing::debug!(codes = found.len(), count, "answer of another length");
-                unknown()
-            }
-            Ok(wire::Answer::Whole(code)) => codes.of_request(code, count),
-            Ok(wire::Answer::Fault { code }) => codes.of_fault(code),
-            Err(error) => {
-                tracing::debug!(%error, "answer not understood");
-                unknown()
-            }
-        },
+        Ok(answer) if answer.status.is_success() => {
+            return outcomes_of_body(&answer.body, count, codes);
+        }
         Ok(answer) => by_status(answer.status),
         Err(ExchangeError::NotStarted { .. }) => Outcome::NotSent {
             reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
@@ -238,6 +226,27 @@ fn outcomes(result: &Result<Answer, ExchangeError>, count: usize, codes: &CodeMa
             ..
         }) if !status.is_success() => by_status(*status),
         Err(ExchangeError::Broken { .. }) => unknown(),
+    };
+    vec![same_for_all; count]
+}
+
+/// What the body of a successful answer says of each of `count` messages. Never panics; what it does not understand is
+/// [`Outcome::Uncertain`].
+pub fn outcomes_of_body(body: &[u8], count: usize, codes: &CodeMap) -> Vec<Outcome> {
+    let same_for_all = match wire::parse_answer(body) {
+        Ok(wire::Answer::PerMessage(found)) if found.len() == count => {
+            return found.into_iter().map(|c| codes.of_message(c)).collect();
+        }
+        Ok(wire::Answer::PerMessage(found)) => {
+            tracing::debug!(codes = found.len(), count, "answer of another length");
+            unknown()
+        }
+        Ok(wire::Answer::Whole(code)) => codes.of_request(code, count),
+        Ok(wire::Answer::Fault { code }) => codes.of_fault(code),
+        Err(error) => {
+            tracing::debug!(%error, "answer not understood");
+            unknown()
+        }
     };
     vec![same_for_all; count]
 }

@@ -2,6 +2,8 @@
 //!
 //! Must not know: what a code means, HTTP, requests. Takes nothing on trust: an answer is bounded before it is read.
 
+use std::ops::Range;
+
 use dxr::{MethodResponse, Value};
 use encoding_rs::{Encoding, ISO_8859_15, UTF_8, WINDOWS_1252};
 use quick_xml::{Reader, events::Event};
@@ -52,7 +54,7 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
             let response = MethodResponse::from_xml(&text).map_err(|_| Unreadable::Form)?;
             codes(&response.value)
         }
-        Shape::Fault => fault(&text),
+        Shape::Fault(inside) => fault(text.get(inside).unwrap_or_default()),
     }
 }
 
@@ -71,13 +73,9 @@ fn codes(value: &Value) -> Result<Answer, Unreadable> {
 }
 
 /// `dxr::FaultResponse` insists on the order of the members, which XML-RPC does not: the struct is read as any value.
-fn fault(text: &str) -> Result<Answer, Unreadable> {
-    let inner = text
-        .split_once("<fault>")
-        .and_then(|(_, rest)| rest.rsplit_once("</fault>"))
-        .map(|(inner, _)| inner.trim())
-        .ok_or(Unreadable::Form)?;
-    let Value::Struct(members) = Value::from_xml(inner).map_err(|_| Unreadable::Form)? else {
+fn fault(inside: &str) -> Result<Answer, Unreadable> {
+    let Value::Struct(members) = Value::from_xml(inside.trim()).map_err(|_| Unreadable::Form)?
+    else {
         return Err(Unreadable::Form);
     };
     let code = match members.get("faultCode") {
@@ -87,54 +85,90 @@ fn fault(text: &str) -> Result<Answer, Unreadable> {
     Ok(Answer::Fault { code })
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the one child of the root is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Shape {
     Params,
-    Fault,
+    /// With the place of what is in it.
+    Fault(Range<usize>),
 }
 
-/// Goes through the document once, with the tokeniser that `dxr` uses and without recursion: one root, one child, no
-/// document type, bounded depth. `dxr` recurses into whatever is nested, ignores elements that it does not know and
-/// stops reading at the end of the root.
+/// Goes through the document once, with the tokeniser that `dxr` uses and without recursion: one root, one child, only
+/// elements where XML-RPC has them, no document type, bounded depth. `dxr` recurses into whatever is nested, passes over
+/// elements that it does not know with all that is in them, and stops reading at the end of the root.
 fn shape(text: &str) -> Result<Shape, Unreadable> {
     let mut reader = Reader::from_str(text);
-    let mut depth = 0_usize;
+    let mut open: Vec<String> = Vec::with_capacity(DEPTH_LIMIT);
     let mut root_seen = false;
     let mut shape = None;
     loop {
+        let begin = position(&reader);
         let event = reader.read_event().map_err(|_| Unreadable::Form)?;
         match &event {
             Event::Start(tag) | Event::Empty(tag) => {
                 let name = tag.name();
-                match depth {
-                    0 if !root_seen && name.as_ref() == "methodResponse" => root_seen = true,
-                    1 if shape.is_none() => shape = Some(shape_of(name.as_ref())?),
-                    0 | 1 => return Err(Unreadable::Form),
-                    DEPTH_LIMIT.. => return Err(Unreadable::Depth),
-                    _ => {}
+                let name = name.as_ref();
+                match open.last().map(String::as_str) {
+                    None if !root_seen && name == "methodResponse" => root_seen = true,
+                    Some("methodResponse") if shape.is_none() => {
+                        shape = Some(shape_of(name, position(&reader))?);
+                    }
+                    Some(parent) if may_hold(parent, name) => {}
+                    _ => return Err(Unreadable::Form),
                 }
-                depth += usize::from(matches!(event, Event::Start(_)));
+                if open.len() >= DEPTH_LIMIT {
+                    return Err(Unreadable::Depth);
+                }
+                if matches!(event, Event::Start(_)) {
+                    open.push(name.to_owned());
+                }
             }
             // The reader has checked that an end has its beginning.
-            Event::End(_) => depth = depth.saturating_sub(1),
-            Event::Text(blank) if depth == 0 && !blank.trim_ascii().is_empty() => {
+            Event::End(_) => {
+                open.pop();
+                if let (1, Some(Shape::Fault(inside))) = (open.len(), &mut shape) {
+                    inside.end = begin;
+                }
+            }
+            Event::Text(blank) if open.is_empty() && !blank.trim_ascii().is_empty() => {
                 return Err(Unreadable::Form);
             }
-            Event::CData(_) | Event::GeneralRef(_) if depth == 0 => return Err(Unreadable::Form),
+            Event::CData(_) | Event::GeneralRef(_) if open.is_empty() => {
+                return Err(Unreadable::Form);
+            }
+            Event::Decl(_) if begin > 0 => return Err(Unreadable::Form),
             Event::GeneralRef(name) if !is_own_to_xml(name) => return Err(Unreadable::Dtd),
             Event::DocType(_) => return Err(Unreadable::Dtd),
-            Event::Eof if depth == 0 => return shape.ok_or(Unreadable::Form),
+            Event::Eof if open.is_empty() => return shape.ok_or(Unreadable::Form),
             Event::Eof => return Err(Unreadable::Form),
             _ => {}
         }
     }
 }
 
-fn shape_of(name: &str) -> Result<Shape, Unreadable> {
+/// How many bytes have been read.
+fn position(reader: &Reader<&[u8]>) -> usize {
+    usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
+}
+
+fn shape_of(name: &str, begin: usize) -> Result<Shape, Unreadable> {
     match name {
         "params" => Ok(Shape::Params),
-        "fault" => Ok(Shape::Fault),
+        "fault" => Ok(Shape::Fault(begin..begin)),
         _ => Err(Unreadable::Form),
+    }
+}
+
+/// Where XML-RPC has elements. Which types a value may have is for `dxr` to say; only arrays and structs hold more.
+fn may_hold(parent: &str, name: &str) -> bool {
+    match parent {
+        "params" => name == "param",
+        "param" | "fault" | "data" => name == "value",
+        "value" => true,
+        "array" => name == "data",
+        "struct" => name == "member",
+        "member" => matches!(name, "name" | "value"),
+        _ => false,
     }
 }
 
@@ -242,6 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_in_a_comment_is_not_the_fault() {
+        let with = |code: i64| {
+            format!(
+                "<fault><value><struct><member><name>faultCode</name><value><int>{code}</int></value></member></struct></value></fault>"
+            )
+        };
+        let answer = format!(
+            "<methodResponse><!--{}-->{}<!--{}--></methodResponse>",
+            with(7),
+            with(4),
+            with(8)
+        );
+        assert_eq!(parse(&answer), Ok(Answer::Fault { code: Some(4) }));
+        let attribute = answer.replace("--><fault>", "--><fault a='<fault>'>");
+        assert_eq!(parse(&attribute), Ok(Answer::Fault { code: Some(4) }));
+    }
+
+    #[test]
     fn understands_nothing_that_the_platform_does_not_say() {
         let deep = format!(
             "{}{}",
@@ -262,6 +314,14 @@ mod tests {
             ),
             (
                 good.replace("</params>", "</params><fault></fault>"),
+                Unreadable::Form,
+            ),
+            (
+                good.replace("<params>", "<?xml version=\"1.0\"?><params>"),
+                Unreadable::Form,
+            ),
+            (
+                response("<array><data><x><value><int>-5</int></value></x></data></array>"),
                 Unreadable::Form,
             ),
             (response("<string>0</string>"), Unreadable::Type),

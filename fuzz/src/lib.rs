@@ -1,0 +1,7 @@
+//! What must hold of any bytes that strangers and people write: an answer, a configuration, a request.
+//!
+//! Used twice: by the fuzz targets, and by `tests/it/kept_inputs.rs`, which plays the kept inputs on each run of the tests.
+
+pub mod configuration;
+pub mod request;
+pub mod xml_rpc_answer;

@@ -1,0 +1,276 @@
+//! The model: what must follow from each call, in plain vectors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clave_otp::{
+    domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, DeliveryState, Reason},
+    store::{
+        Acceptance, Cancellation, LaneClosure, LeaseRequest, Leased, Receipt, Recovered,
+        Settlement, Store as _, sqlite::SqliteStore,
+    },
+};
+use jiff::Timestamp;
+
+use super::{
+    calls::{Accepting, Answer, Call, QUEUE_LIMIT},
+    kept::{Kept, assert_same_work},
+};
+
+/// How far a clock may go back without making a delivery one from the future.
+const CLOCK_SLACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+
+/// What the store must hold.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub now: Timestamp,
+    /// In the order of acceptance.
+    pub kept: Vec<Kept>,
+    /// Every lease there has been, those of processes that are gone included.
+    pub leases: Vec<(AttemptToken, Vec<DeliveryId>)>,
+    rejected: BTreeMap<AccountId, CredentialsVersion>,
+    paused: BTreeSet<AccountId>,
+    pub interruptions: u16,
+}
+
+impl Model {
+    pub fn new() -> Self {
+        Self {
+            now: "2026-11-22T10:00:00Z".parse().unwrap(),
+            kept: Vec::new(),
+            leases: Vec::new(),
+            rejected: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            interruptions: 0,
+        }
+    }
+
+    pub fn wait(&mut self, milliseconds: u32) {
+        self.now += jiff::SignedDuration::from_millis(milliseconds.into());
+    }
+
+    /// The machine's clock was wrong, and is put right.
+    pub fn put_clock_back(&mut self, seconds: u8) {
+        self.now -= jiff::SignedDuration::from_secs(seconds.into());
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Does the same, and fails unless the answer is the one that follows.
+    pub fn follow(&mut self, call: &Call, answer: Answer) {
+        match (call, answer) {
+            (Call::Accept(new), Answer::Accept(answer)) => assert_eq!(answer, self.accept(new)),
+            (Call::Cancel { id, now }, Answer::Cancel(answer)) => {
+                assert_eq!(answer, self.cancel(*id, *now));
+            }
+            (Call::Lease(request), Answer::Lease(answer)) => self.lease(request, &answer),
+            (
+                Call::Settle {
+                    token,
+                    settlements,
+                    closing,
+                    now,
+                },
+                Answer::Done,
+            ) => {
+                for (id, settlement) in settlements {
+                    self.settle(*token, *id, settlement, *now);
+                }
+                if let Some(closing) = closing {
+                    self.rejected
+                        .insert(closing.account.clone(), closing.credentials);
+                }
+            }
+            (
+                Call::OpenLane {
+                    account,
+                    credentials,
+                },
+                Answer::OpenLane(answer),
+            ) => assert_eq!(answer, self.open_lane(account, *credentials)),
+            (Call::PauseLane { account, .. }, Answer::Done) => {
+                self.paused.insert(account.clone());
+            }
+            (Call::ResumeLane(account), Answer::Done) => {
+                self.paused.remove(account);
+                self.rejected.remove(account);
+            }
+            (Call::ExpireOverdue { now }, Answer::ExpireOverdue(answer)) => {
+                assert_eq!(answer, self.expire(*now));
+            }
+            (call, answer) => panic!("{answer:?} answers another call than {call:?}"),
+        }
+    }
+
+    pub fn accept(&mut self, new: &Accepting) -> Acceptance {
+        if let Some(kept) = self.kept.iter().find(|kept| kept.asked.key == new.key) {
+            return if kept.asked.other_content == new.other_content {
+                Acceptance::Replayed(kept.delivery.clone())
+            } else {
+                Acceptance::Reused
+            };
+        }
+        if self.waiting(&new.account) >= QUEUE_LIMIT {
+            return Acceptance::QueueFull;
+        }
+        if let Some(closure) = self.closure_of(&new.account) {
+            return Acceptance::LaneClosed(closure);
+        }
+        self.supersede(new);
+        let kept = Kept::new(new);
+        let delivery = kept.delivery.clone();
+        self.kept.push(kept);
+        Acceptance::Stored(delivery)
+    }
+
+    fn closure_of(&self, account: &AccountId) -> Option<LaneClosure> {
+        if self.rejected.contains_key(account) {
+            Some(LaneClosure::CredentialsRejected)
+        } else {
+            let paused = self.paused.contains(account);
+            paused.then_some(LaneClosure::Paused)
+        }
+    }
+
+    /// A newer code for the same administration, recipient and purpose; schedules have one administration and purpose.
+    fn supersede(&mut self, new: &Accepting) {
+        let same = |kept: &&mut Kept| kept.asked.recipient == new.recipient;
+        for kept in self.kept.iter_mut().filter(same) {
+            let now = new.create_time.max(kept.delivery.update_time);
+            match kept.delivery.state {
+                DeliveryState::Accepted => kept.ends_unsent(DeliveryState::Superseded, now),
+                DeliveryState::Sending => kept.delivery.update_time = now,
+                _ => continue,
+            }
+            kept.superseded = true;
+        }
+    }
+
+    fn cancel(&mut self, id: DeliveryId, now: Timestamp) -> Cancellation {
+        let Some(kept) = self.kept.iter_mut().find(|kept| kept.delivery.id == id) else {
+            return Cancellation::NotFound;
+        };
+        match kept.delivery.state {
+            DeliveryState::Accepted if !kept.maybe_sent => {
+                kept.moves_to(DeliveryState::Cancelled, now);
+            }
+            DeliveryState::Cancelled => {}
+            state => return Cancellation::TooLate(state),
+        }
+        Cancellation::Cancelled(kept.delivery.clone())
+    }
+
+    fn expire(&mut self, now: Timestamp) -> u64 {
+        let overdue = |kept: &&mut Kept| kept.is_waiting() && kept.delivery.expire_time <= now;
+        let overdue = self.kept.iter_mut().filter(overdue);
+        overdue.map(|kept| kept.expires(now)).count() as u64
+    }
+
+    /// Exactly what is due and still has time, the oldest first; nothing that somebody else holds.
+    fn lease(&mut self, request: &LeaseRequest, answer: &Leased) {
+        let closed = self.closure_of(&request.account);
+        assert_eq!(answer.closed, closed);
+        assert_eq!(answer.unreadable, []);
+        let waits = |kept: &Kept| kept.asked.account == request.account && kept.is_waiting();
+        let mut taken = Vec::new();
+        let due = self
+            .kept
+            .iter_mut()
+            .filter(|kept| closed.is_none() && waits(kept) && kept.not_before <= request.now);
+        for kept in due {
+            if taken.len() == request.limit.get() as usize {
+                break;
+            }
+            if kept.delivery.expire_time <= request.must_outlive {
+                kept.expires(request.now);
+                continue;
+            }
+            kept.moves_to(DeliveryState::Sending, request.now);
+            kept.delivery.attempts += 1;
+            kept.token = Some(answer.token);
+            let work = answer.work.get(taken.len());
+            assert_same_work(kept, work.expect("a delivery that is due was not leased"));
+            taken.push(kept.delivery.id);
+        }
+        assert_eq!(answer.work.len(), taken.len(), "leased what is not due");
+        let is_new = self.leases.iter().all(|(token, _)| *token != answer.token);
+        assert!(is_new, "two leases have one token");
+        let waiting = self.kept.iter().filter(|kept| waits(kept));
+        let soonest = waiting.map(|kept| kept.not_before).min();
+        let is_told = closed.is_none() && taken.is_empty();
+        assert_eq!(answer.next_due, soonest.filter(|_| is_told));
+        self.leases.push((answer.token, taken));
+    }
+
+    fn settle(
+        &mut self,
+        token: AttemptToken,
+        id: DeliveryId,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) {
+        let held = |kept: &&mut Kept| kept.delivery.id == id && kept.token == Some(token);
+        if let Some(kept) = self.kept.iter_mut().find(held) {
+            kept.settle(settlement, now);
+        }
+    }
+
+    fn open_lane(&mut self, account: &AccountId, credentials: CredentialsVersion) -> bool {
+        if self.rejected.get(account) == Some(&credentials) {
+            return false;
+        }
+        self.rejected.remove(account);
+        true
+    }
+
+    /// Nobody knows what became of what was being sent, nor whether a code from the future is late.
+    pub fn recover(&mut self, resend_once: &[AccountId]) -> Recovered {
+        let now = self.now;
+        let mut recovered = Recovered::default();
+        for kept in &mut self.kept {
+            if kept.delivery.state == DeliveryState::Sending {
+                let again = resend_once.contains(&kept.asked.account)
+                    && !kept.maybe_sent
+                    && !kept.superseded
+                    && kept.delivery.expire_time > now;
+                if again {
+                    kept.moves_to(DeliveryState::Accepted, now);
+                    kept.maybe_sent = true;
+                    recovered.waiting += 1;
+                } else {
+                    kept.moves_to(DeliveryState::Uncertain, now);
+                    recovered.uncertain += 1;
+                }
+                kept.delivery.reason = Some(Reason::known(Reason::ATTEMPT_INTERRUPTED));
+            } else if kept.is_waiting() && kept.delivery.update_time > now + CLOCK_SLACK {
+                kept.ends_unsent(DeliveryState::Expired, now);
+                kept.delivery.reason = Some(Reason::known(Reason::CLOCK_WENT_BACK));
+                recovered.from_the_future += 1;
+            }
+        }
+        recovered
+    }
+
+    pub fn waiting(&self, account: &AccountId) -> u64 {
+        let waits = |kept: &&Kept| {
+            kept.delivery.account == *account && kept.delivery.state == DeliveryState::Accepted
+        };
+        self.kept.iter().filter(waits).count() as u64
+    }
+
+    /// Each request leads to its own delivery, and to no other.
+    pub async fn assert_receipts(&self, store: &SqliteStore) {
+        for kept in &self.kept {
+            let same = kept.asked.content();
+            let other = Accepting {
+                other_content: !kept.asked.other_content,
+                ..kept.asked.clone()
+            };
+            let found = store.receipt_of(&kept.asked.key, &same).await.unwrap();
+            assert_eq!(found, Some(Receipt::Same(kept.delivery.clone())));
+            let found = store.receipt_of(&kept.asked.key, &other.content()).await;
+            assert_eq!(found.unwrap(), Some(Receipt::Reused));
+        }
+    }
+}
