@@ -264,7 +264,8 @@ fn by_status(status: StatusCode) -> Outcome {
             Reason::known(Reason::GATEWAY_CREDENTIALS_REJECTED),
             Verdict::Credentials,
         ),
-        // Not taken for now: incomplete request, too early, too many, unavailable.
+        // Not taken for now: incomplete request, too early, too many, unavailable (RFC 9110, 8470, 6585). That nothing in front
+        // of the platform says so after having passed the request on is an assumption (confidence C).
         408 | 425 | 429 | 503 => Outcome::NotSent { reason, code: None },
         // Redirects are not followed, so nothing was taken there.
         300..=499 => rejected(reason, Verdict::Message),
