@@ -26,6 +26,8 @@ fn every_promise_holds(seed: &str) {
     for much in ["accepted", "sent", "uncertain"] {
         assert!(run[much].as_u64().unwrap() >= 100, "{much}: {told}");
     }
+    let faults = run["faults_by_kind"].as_object().unwrap();
+    assert!(faults.len() >= 8, "{told}");
     for point in [
         "before-commit",
         "after-commit",

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -41,6 +42,10 @@ const CALLERS: usize = 8;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rest before a broken call is repeated to a service that seems to be there.
 const REST: Duration = Duration::from_millis(30);
+/// Rest of a caller between its requests, in milliseconds.
+const REST_BETWEEN: RangeInclusive<u64> = 0..=40;
+/// Most requests that are allowed and have not begun.
+const MOST_WAITING: usize = 200;
 /// Life of an ordinary code: longer than any run, so that it never expires.
 const LONG_LIFE: Duration = Duration::from_secs(29 * 60);
 /// First of the numbers, one for each delivery (none of them is asked for anything: no SMS is sent).
@@ -95,7 +100,6 @@ impl std::fmt::Debug for Code {
 #[derive(Debug)]
 struct Room {
     seed: u64,
-    deliveries: u64,
     next: AtomicU64,
     /// One permit for each request that may be begun.
     allowed: Semaphore,
@@ -113,11 +117,10 @@ pub(super) struct Callers {
 
 impl Callers {
     /// They wait until they are let in and a service is there.
-    pub(super) fn start(seed: u64, deliveries: u64) -> Self {
+    pub(super) fn start(seed: u64) -> Self {
         let (service, served) = watch::channel(None);
         let room = Arc::new(Room {
             seed,
-            deliveries,
             next: AtomicU64::new(0),
             allowed: Semaphore::new(0),
             service: served,
@@ -134,9 +137,10 @@ impl Callers {
         }
     }
 
-    /// Lets so many more requests begin.
+    /// Lets so many more requests begin; fewer where many have not begun yet, as on a busy machine.
     pub(super) fn allow(&self, requests: u64) {
-        let permits = usize::try_from(requests).unwrap_or(usize::MAX);
+        let room = MOST_WAITING.saturating_sub(self.room.allowed.available_permits());
+        let permits = usize::try_from(requests).unwrap_or(usize::MAX).min(room);
         self.room.allowed.add_permits(permits);
     }
 
@@ -145,10 +149,12 @@ impl Callers {
         self.service.send_replace(client);
     }
 
-    /// Returns what they were told when all requests have been made.
+    /// Returns what they were told when every request that was allowed has come to its end.
     pub(super) async fn finish(mut self) -> Vec<Asked> {
-        // Each of them learns from one permit more that nothing is left.
-        self.room.allowed.add_permits(CALLERS);
+        while self.room.allowed.available_permits() > 0 {
+            tokio::time::sleep(REST).await;
+        }
+        self.room.allowed.close();
         let mut book = Vec::new();
         while let Some(done) = self.tasks.join_next().await {
             // A caller that panicked has told so; its requests are then missing in the book, and the judge sees them.
@@ -165,10 +171,10 @@ impl Room {
         while let Ok(permit) = self.allowed.acquire().await {
             permit.forget();
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.deliveries {
-                break;
-            }
             book.push(self.ask(number).await);
+            // Without a rest all would come at once, and go out in one request.
+            let rest = Chance::of(self.seed, Purpose::Rest, number).milliseconds(REST_BETWEEN);
+            tokio::time::sleep(rest).await;
         }
         book
     }

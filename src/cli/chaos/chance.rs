@@ -15,6 +15,8 @@ pub(super) enum Purpose {
     Weather = 3,
     /// What the platform does to one request.
     Fault = 4,
+    /// How long a caller rests.
+    Rest = 5,
 }
 
 /// A row of numbers (splitmix64; Steele, Lea, Flood 2014), the same for the same seed, purpose and index.

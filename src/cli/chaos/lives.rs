@@ -231,7 +231,7 @@ fn end_of(seed: u64, life: u64, kills: u64) -> End {
         })
     };
     match Chance::of(seed, Purpose::Life, life).next() % 100 {
-        0..=27 => End::AtSomeMoment(chance.milliseconds(0..=200)),
+        0..=27 => End::AtSomeMoment(chance.milliseconds(0..=500)),
         28..=35 => End::WhileStarting(chance.milliseconds(0..=80)),
         36..=49 => at(Point::BeforeCommit, 10),
         50..=63 => at(Point::AfterCommit, 10),

@@ -12,7 +12,7 @@ mod lives;
 mod platform;
 mod process;
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::json;
@@ -46,7 +46,7 @@ pub struct ChaosArgs {
     /// How often the service is killed.
     #[arg(long, default_value_t = 100, value_parser = RangedU64ValueParser::<u64>::new().range(1..=100_000))]
     kills: u64,
-    /// How many deliveries are asked for; twenty for each kill where it is not said.
+    /// How many deliveries are asked for, fewer where the machine is too busy; twenty for each kill where it is not said.
     #[arg(long, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000_000))]
     deliveries: Option<u64>,
     /// How to print.
@@ -57,6 +57,8 @@ pub struct ChaosArgs {
 /// How a run ended.
 struct Outcome {
     tally: Tally,
+    /// How many requests met which fault.
+    faults: BTreeMap<&'static str, usize>,
     verdict: Verdict,
 }
 
@@ -104,28 +106,37 @@ impl ChaosArgs {
     ) -> Result<Outcome, String> {
         let starter = Starter::new(installation)?;
         let deliveries = self.deliveries.unwrap_or(self.kills * 20);
-        let callers = Callers::start(self.seed, deliveries);
+        let callers = Callers::start(self.seed);
         let mut lives = Lives::new(platform, &starter, &callers);
         lives.live(self.seed, self.kills, deliveries).await?;
-        let last_faulty = platform.behave().map_err(|error| error.to_string())?;
+        platform.behave().map_err(|error| error.to_string())?;
         let (service, client) = lives.last().await?;
         let (tally, recoveries) = lives.end();
         let asked = tokio::time::timeout(PATIENCE, callers.finish())
             .await
             .map_err(|_| "callers still wait for an answer of the last life")?;
         let stored = everything_in_the_end(client).await?;
+        let received = platform.received();
         let verdict = judge(&Books {
             asked: &asked,
-            received: &platform.received(last_faulty),
+            received: &received,
             stored: &stored,
             recoveries: &recoveries,
         });
         service.stop().await?;
-        Ok(Outcome { tally, verdict })
+        Ok(Outcome {
+            tally,
+            faults: received.faults,
+            verdict,
+        })
     }
 
     fn print(&self, outcome: &Outcome) {
-        let Outcome { tally, verdict } = outcome;
+        let Outcome {
+            tally,
+            faults,
+            verdict,
+        } = outcome;
         let counts = verdict.counts();
         match self.format {
             Format::Text => {
@@ -134,9 +145,11 @@ impl ChaosArgs {
                     .map(|(name, count)| format!("{name} {count}"))
                     .collect();
                 println!(
-                    "chaos: seed {}, kills {} ({tally}): {}",
+                    "chaos: seed {}, kills {} ({tally}), faults {} of {} kinds: {}",
                     self.seed,
                     self.kills,
+                    faults.values().sum::<usize>(),
+                    faults.len(),
                     words.join(", ")
                 );
                 for finding in &verdict.findings {
@@ -151,6 +164,7 @@ impl ChaosArgs {
                     "seed": self.seed,
                     "kills": self.kills,
                     "kills_by_kind": tally.as_json(),
+                    "faults_by_kind": faults,
                     "findings": verdict.findings_as_json(),
                 });
                 for (name, count) in counts {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -32,6 +32,32 @@ pub(super) struct Platform {
     simulator: Simulator,
     faults: Faults,
     endings: Endings,
+    meant: Mutex<Meant>,
+}
+
+/// What was meant for which requests.
+#[derive(Debug, Default)]
+struct Meant {
+    /// Spans of requests that were held whatever their fault: after the first number, up to the second.
+    held: Vec<(u64, u64)>,
+    /// After this number requests are held.
+    held_since: Option<u64>,
+    /// After this number all is well.
+    well_since: Option<u64>,
+}
+
+impl Meant {
+    fn release(&mut self, last: u64) {
+        if let Some(first) = self.held_since.take() {
+            self.held.push((first, last));
+        }
+    }
+
+    fn may_fail(&self, request: u64) -> bool {
+        let well = self.well_since.is_some_and(|last| request > last);
+        let holds = |(first, last): &(u64, u64)| (first + 1..=*last).contains(&request);
+        !well && !self.held.iter().any(holds)
+    }
 }
 
 /// One message that came.
@@ -53,10 +79,18 @@ pub(super) struct Received {
     pub(super) messages: BTreeMap<u64, Vec<Receipt>>,
     /// Messages to phones that nobody asked for.
     pub(super) strangers: usize,
-    /// Requests that were closed before they were read, as the script wanted.
-    pub(super) dropped_before_reading: usize,
+    /// How many requests met which fault.
+    pub(super) faults: BTreeMap<&'static str, usize>,
     /// Requests that the platform refused as a whole, for other reasons than that the service died while writing.
     pub(super) refused: Vec<Refusal>,
+}
+
+impl Received {
+    /// How many requests the script closed before they were read.
+    pub(super) fn dropped_before_reading(&self) -> usize {
+        let name = Fault::DropBeforeReading.as_str();
+        self.faults.get(name).copied().unwrap_or_default()
+    }
 }
 
 impl Platform {
@@ -82,6 +116,7 @@ impl Platform {
             simulator: Simulator::start(([127, 0, 0, 1], 0).into(), options).await?,
             faults: Faults::of(seed),
             endings,
+            meant: Mutex::default(),
         })
     }
 
@@ -91,20 +126,28 @@ impl Platform {
 
     /// From now on requests meet the faults of their numbers.
     pub(super) fn misbehave(&self) -> Result<(), SimulatorError> {
-        let next = self.ledger().request_count() + 1;
-        self.simulator.play(self.faults.script(next))
+        let last = self.ledger().request_count();
+        self.meant().release(last);
+        self.simulator.play(self.faults.script(last + 1))
     }
 
     /// From now on requests are held and never answered.
     pub(super) fn hold(&self) -> Result<(), SimulatorError> {
+        let last = self.ledger().request_count();
+        let mut meant = self.meant();
+        meant.release(last);
+        meant.held_since = Some(last);
         let held = Action::Hold(Gate::new());
         self.simulator.play(Script::new().on(Match::always(), held))
     }
 
-    /// From now on all is well. The faults end at this request: later ones are not judged by them.
-    pub(super) fn behave(&self) -> Result<u64, SimulatorError> {
-        self.simulator.play(Script::new())?;
-        Ok(self.ledger().request_count())
+    /// From now on all is well.
+    pub(super) fn behave(&self) -> Result<(), SimulatorError> {
+        let last = self.ledger().request_count();
+        let mut meant = self.meant();
+        meant.release(last);
+        meant.well_since = Some(last);
+        self.simulator.play(Script::new())
     }
 
     /// Returns when a request is held.
@@ -112,17 +155,15 @@ impl Platform {
         self.ledger().until_held(1).await;
     }
 
-    /// The book. `last_faulty` is the last request that faults were meant for.
-    pub(super) fn received(&self, last_faulty: u64) -> Received {
+    /// The book.
+    pub(super) fn received(&self) -> Received {
         let endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        let meant = self.meant();
         let fault = |request| {
             let fault = self.faults.at(request);
-            fault.filter(|_| request <= last_faulty)
+            fault.filter(|_| meant.may_fail(request))
         };
         let mut received = Received {
-            dropped_before_reading: (1..=self.ledger().request_count())
-                .filter(|request| fault(*request) == Some(Fault::DropBeforeReading))
-                .count(),
             refused: self
                 .ledger()
                 .refused()
@@ -132,6 +173,9 @@ impl Platform {
                 .collect(),
             ..Received::default()
         };
+        for fault in (1..=self.ledger().request_count()).filter_map(fault) {
+            *received.faults.entry(fault.as_str()).or_default() += 1;
+        }
         for message in self.ledger().messages() {
             let number = delivery_of(&message);
             let ending = endings.get(&message.request).copied();
@@ -142,6 +186,10 @@ impl Platform {
             }
         }
         received
+    }
+
+    fn meant(&self) -> MutexGuard<'_, Meant> {
+        self.meant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ledger(&self) -> &Ledger {

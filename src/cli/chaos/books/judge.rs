@@ -155,11 +155,11 @@ impl Court<'_> {
             let what = format!("the platform refused a request as a whole: {why}");
             self.find(Kind::Unexplained, None, what);
         }
-        if self.unread.len() > received.dropped_before_reading {
+        if self.unread.len() > received.dropped_before_reading() {
             let what = format!(
                 "{} requests of unknown outcome never came, and the script closed only {}",
                 self.unread.len(),
-                received.dropped_before_reading
+                received.dropped_before_reading()
             );
             self.find(Kind::Unexplained, None, what);
         }

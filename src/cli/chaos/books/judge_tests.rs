@@ -176,7 +176,7 @@ fn an_uncertain_delivery_needs_a_kill_or_a_fault_in_the_middle_of_its_submission
     // Nobody received it: the script must have closed a request before reading it.
     assert_eq!(books(&[], stored(Uncertain)), [Kind::Unexplained]);
     let closed = Received {
-        dropped_before_reading: 1,
+        faults: BTreeMap::from([("closed before reading", 1)]),
         ..received(&[])
     };
     assert_eq!(kinds(&[asked()], &closed, &[stored(Uncertain)]), []);
