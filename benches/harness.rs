@@ -1,4 +1,4 @@
-//! What both benchmarks share: figures of alternating rounds, and how they are printed.
+//! What all benchmarks share: figures of alternating rounds, and how they are printed.
 //!
 //! Must not know: what is measured. The machine is never quiet, so no figure stands alone: all variants take turns within
 //! each round, and what counts is the median of the ratios of one round.
