@@ -173,10 +173,18 @@ impl At {
         }
     }
 
-    /// An environment variable by its name.
+    /// An environment variable by its name; what would break the line is shown escaped.
     pub(super) fn variable(&self, name: &str) -> Self {
+        let mut shown = String::with_capacity(name.len());
+        for character in name.chars() {
+            if character.is_control() {
+                shown.extend(character.escape_default());
+            } else {
+                shown.push(character);
+            }
+        }
         let environment = SourceFile::new(ENVIRONMENT, PathBuf::new(), BTreeSet::new());
-        Self::top(&self.findings, Rc::new(environment)).place(name.to_owned())
+        Self::top(&self.findings, Rc::new(environment)).place(shown)
     }
 
     /// The file as people see it.
