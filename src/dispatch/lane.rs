@@ -227,7 +227,11 @@ impl Lane {
             .checked_add(START_MARGIN)
             .unwrap_or(Timestamp::MAX);
         let in_time = |work: &&Work| work.expire_time > start_by;
-        let messages: Vec<Message> = work.iter().filter(in_time).map(message).collect();
+        let messages: Vec<Message> = work
+            .iter()
+            .filter(in_time)
+            .map(|work| message(work, now))
+            .collect();
         let mut told = Vec::new();
         if !messages.is_empty() {
             self.report.busy_since = Some(now);
@@ -438,12 +442,13 @@ fn failure(outcome: &Outcome) -> Option<&Reason> {
     }
 }
 
-fn message(work: &Work) -> Message {
+fn message(work: &Work, now: Timestamp) -> Message {
     Message {
         delivery: work.id,
         recipient: work.recipient.clone(),
         text: work.text.clone(),
         sender: work.sender.clone(),
+        valid_for: Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default(),
     }
 }
 

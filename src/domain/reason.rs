@@ -29,6 +29,10 @@ impl Reason {
     pub const STORE_UNREADABLE: &'static str = "STORE_UNREADABLE";
     /// The machine's clock went back while no process ran, so nobody can say whether the code is late.
     pub const CLOCK_WENT_BACK: &'static str = "CLOCK_WENT_BACK";
+    /// A report says that the message's validity ran out before the handset was reached.
+    pub const REPORTED_EXPIRED: &'static str = "REPORTED_EXPIRED";
+    /// A report says that the message was rejected after the gateway had taken it.
+    pub const REPORTED_REJECTED: &'static str = "REPORTED_REJECTED";
     /// Its time ran out before a gateway took it.
     pub const TIME_RAN_OUT: &'static str = "TIME_RAN_OUT";
 

@@ -11,7 +11,7 @@ use std::{fmt, num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::domain::{DeliveryId, GatewayMessageId, Reason, Recipient, SecretText, Sender};
+use crate::domain::{DeliveryId, GatewayMessageId, Reason, Recipient, Report, SecretText, Sender};
 
 /// One message for a gateway.
 #[derive(Debug, Clone)]
@@ -24,6 +24,50 @@ pub struct Message {
     pub text: SecretText,
     /// The account's sender that goes on the wire.
     pub sender: Sender,
+    /// How long the code is still worth anything at the moment when it is handed over: travels as the message's validity
+    /// where the protocol can carry one.
+    pub valid_for: Duration,
+}
+
+/// A request that a platform made to an account's report address, its body whole and bounded.
+///
+/// `Debug` shows sizes alone: a body holds a number, and may hold a citizen's answer.
+#[derive(Clone, Copy)]
+pub struct CallbackRequest<'a> {
+    /// `Content-Type` as it came.
+    pub content_type: Option<&'a str>,
+    /// What the address says behind the account's own part: the delivery, where the address was given with one message.
+    pub delivery: Option<DeliveryId>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl fmt::Debug for CallbackRequest<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "CallbackRequest({} bytes)", self.body.len())
+    }
+}
+
+/// What a platform's request to us says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callback {
+    /// What became of a message.
+    Report(Report),
+    /// Well formed and of no use to us, such as a citizen's answer: acknowledged and dropped; the word tells what it was.
+    Dropped(&'static str),
+    /// Nothing that this protocol knows; the word tells what is wrong with it, never what it says.
+    Malformed(&'static str),
+}
+
+/// What we answer a platform's request with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallbackAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The body; never holds anything of the request but its message id.
+    pub body: Vec<u8>,
 }
 
 /// What became of one message handed to a gateway.
@@ -80,4 +124,10 @@ pub trait Gateway: Send + Sync + fmt::Debug {
     /// Never fails as a whole: what goes wrong is an outcome of each message. Always ends: the adapter has its own
     /// time-outs.
     async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome>;
+
+    /// What a request to the account's report address says, and what to answer once that has been kept. `None` where the
+    /// protocol has no such requests.
+    fn read_callback(&self, _: &CallbackRequest<'_>) -> Option<(Callback, CallbackAnswer)> {
+        None
+    }
 }

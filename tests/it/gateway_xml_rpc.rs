@@ -40,6 +40,7 @@ fn message(number: &str, text: &str, sender: &str) -> Message {
         recipient: Recipient::parse(number).unwrap(),
         text: SecretText::new(text.into()),
         sender: Sender::parse(sender).unwrap(),
+        valid_for: Duration::from_secs(600),
     }
 }
 

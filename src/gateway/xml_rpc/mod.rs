@@ -487,6 +487,7 @@ mod tests {
             recipient: Recipient::parse("+34600000001").unwrap(),
             text: SecretText::new("form\u{c}feed".into()),
             sender: Sender::Common,
+            valid_for: Duration::from_secs(600),
         };
         let found = gateway.submit(&[message], Duration::MAX).await;
         assert_eq!(found.len(), 1);

@@ -1,0 +1,158 @@
+//! What a gateway says later about a message that it was handed.
+
+use std::fmt;
+
+use super::{DeliveryId, GatewayMessageId, Reason};
+
+/// What a gateway says later about one message.
+///
+/// It belongs to the delivery that our own reference names, where the protocol carried one; else to the one that was
+/// accepted under its message id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Our own reference, where the protocol brings it back.
+    pub delivery: Option<DeliveryId>,
+    /// The gateway's id of the message.
+    pub message_id: Option<GatewayMessageId>,
+    /// Whom the gateway names as the recipient: a report about somebody else's message is not believed.
+    pub recipient: Option<ReportedNumber>,
+    /// What it means to us.
+    pub news: News,
+    /// The gateway's own word, as it came.
+    pub status: ReportedStatus,
+}
+
+/// What a report means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The handset has it.
+    Delivered,
+    /// It will not arrive.
+    Failed(Reason),
+    /// Nothing is decided yet.
+    Waiting,
+    /// No word of the gateway's that we know: counted and kept, changes nothing.
+    Unknown,
+}
+
+impl News {
+    /// The name used in metrics and in the store.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed(_) => "failed",
+            Self::Waiting => "waiting",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The gateway's own word for what became of a message, short and printable: never an echo of a text or a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportedStatus(Box<str>);
+
+impl ReportedStatus {
+    /// Longest word that is kept, in bytes.
+    const MAX_BYTES: usize = 32;
+
+    /// Keeps the word if it is short and made of letters, digits, `_`, `-` and a sign, with fewer digits than a number or a
+    /// code could have; otherwise `?`.
+    pub fn of(word: &str) -> Self {
+        let word = word.trim();
+        let is_word = (1..=Self::MAX_BYTES).contains(&word.len())
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+            && word.bytes().filter(u8::is_ascii_digit).count() <= 4;
+        Self(if is_word { word } else { "?" }.into())
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A number in whatever form a gateway writes it, brought to E.164 as far as that can be told. Masks itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReportedNumber(Box<str>);
+
+impl ReportedNumber {
+    /// Reads `+34600000001`, `0034600000001`, `34600000001` or `600000001`; `None` for what is no number at all.
+    ///
+    /// Nine digits are a Spanish number: the form in which the gateways take them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let foreign = text.strip_prefix('+').or_else(|| text.strip_prefix("00"));
+        let digits = foreign.unwrap_or(text);
+        let is_number =
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
+        if !is_number {
+            return None;
+        }
+        let e164 = match (foreign, digits.len()) {
+            (None, 9) => format!("+34{digits}"),
+            _ => format!("+{digits}"),
+        };
+        Some(Self(e164.into()))
+    }
+
+    /// The number as E.164: only for keyed hashing.
+    pub fn expose_e164(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ReportedNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ReportedNumber(•••)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_number_is_the_same_number() {
+        for form in [
+            "+34600000001",
+            "0034600000001",
+            "34600000001",
+            "600000001",
+            " 600000001 ",
+        ] {
+            let number = ReportedNumber::parse(form).unwrap();
+            assert_eq!(number.expose_e164(), "+34600000001", "{form:?}");
+        }
+        let abroad = ReportedNumber::parse("00351912345678").unwrap();
+        assert_eq!(abroad.expose_e164(), "+351912345678");
+        for no_number in [
+            "",
+            "+",
+            "600",
+            "60000000a",
+            "+34 600 000 001",
+            "1234567890123456",
+        ] {
+            assert!(ReportedNumber::parse(no_number).is_none(), "{no_number:?}");
+        }
+        assert!(!format!("{abroad:?}").contains("912"));
+    }
+
+    #[test]
+    fn only_a_word_is_kept_of_what_a_gateway_says() {
+        for word in ["Delivered", "REJECTED", "-5", "1010", "UNDELIV_2"] {
+            assert_eq!(ReportedStatus::of(word).as_str(), word);
+        }
+        for echo in [
+            "",
+            "su código es 748291",
+            "34600000001",
+            "a b",
+            "x".repeat(33).as_str(),
+        ] {
+            assert_eq!(ReportedStatus::of(echo).as_str(), "?", "{echo:?}");
+        }
+    }
+}
