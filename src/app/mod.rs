@@ -263,12 +263,14 @@ async fn recover(
     let Recovered {
         uncertain,
         waiting,
+        reported,
         from_the_future,
     } = store.recover(Recovery { now, resend_once }).await?;
-    if uncertain + waiting > 0 {
+    if uncertain + waiting + reported > 0 {
         tracing::warn!(
             uncertain,
             waiting,
+            reported,
             "start: the last process ended while it submitted; what is UNCERTAIN is not sent again, what waits its account asks to resend once"
         );
     }

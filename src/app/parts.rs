@@ -1,6 +1,6 @@
 //! Settings → the plain values that each component takes.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
@@ -23,7 +23,7 @@ use crate::{
     grpc::{self, Callers},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
-    store::sealing::Sealer,
+    store::{Neighbour, sealing::Sealer},
     text::{Template, TemplateProblem, TextRules, Texts},
 };
 
@@ -40,11 +40,32 @@ pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
     }
 }
 
-pub(super) fn directory(settings: &Settings) -> Directory {
-    let queue_limit = u32::try_from(settings.limits.queue_per_account)
+fn queue_limit(settings: &Settings) -> NonZeroU32 {
+    u32::try_from(settings.limits.queue_per_account)
         .ok()
         .and_then(NonZeroU32::new)
-        .unwrap_or(NonZeroU32::MAX);
+        .unwrap_or(NonZeroU32::MAX)
+}
+
+/// The other accounts of an administration, in its order.
+fn neighbours(
+    administration: &AdministrationSettings,
+    account: &AccountSettings,
+    queue_limit: NonZeroU32,
+) -> Vec<Neighbour> {
+    administration
+        .accounts
+        .iter()
+        .filter(|other| other.id != account.id)
+        .map(|other| Neighbour {
+            account: other.id.clone(),
+            queue_limit,
+        })
+        .collect()
+}
+
+pub(super) fn directory(settings: &Settings) -> Directory {
+    let queue_limit = queue_limit(settings);
     Directory::new(settings.administrations.iter().map(|settings| {
         Administration {
             dir3: settings.dir3.clone(),
@@ -55,6 +76,7 @@ pub(super) fn directory(settings: &Settings) -> Directory {
                 .iter()
                 .map(|account| routed_account(account, queue_limit))
                 .collect(),
+            fail_over: true,
             aliases: settings.aliases.clone(),
             alias_policy: match settings.alias_policy {
                 config::AliasPolicy::Refuse => AliasPolicy::Refuse,
@@ -184,18 +206,28 @@ pub(super) fn lanes(settings: &Settings, sealer: &Sealer) -> Result<Vec<LaneSett
     settings
         .administrations
         .iter()
-        .flat_map(|administration| &administration.accounts)
-        .map(|account| lane(account, sealer))
+        .flat_map(|administration| {
+            let lane_of = |account| lane(administration, account, settings, sealer);
+            administration.accounts.iter().map(lane_of)
+        })
         .collect()
 }
 
-fn lane(settings: &AccountSettings, sealer: &Sealer) -> Result<LaneSettings, StartError> {
+fn lane(
+    administration: &AdministrationSettings,
+    settings: &AccountSettings,
+    all: &Settings,
+    sealer: &Sealer,
+) -> Result<LaneSettings, StartError> {
     let api_user = SecretString::from(settings.api_user.as_str());
     Ok(LaneSettings {
         account: settings.id.clone(),
         credentials: sealer.credentials_version(&api_user, &settings.password),
         gateway: gateway(settings, api_user)?,
         max_batch: settings.limits.max_batch,
+        max_in_flight: settings.max_in_flight,
+        max_rest: Duration::from_secs(10),
+        neighbours: neighbours(administration, settings, queue_limit(all)),
         failures_before_rest: settings.limits.failures_before_rest,
         on_uncertain: match settings.on_uncertain {
             config::OnUncertain::Hold => OnUncertain::Hold,

@@ -1,23 +1,26 @@
-//! One lane: lease, submit, settle, again; resting when its gateway fails too often.
+//! One lane: takes what is due, hands it over, again; resting when its gateway fails too often.
+//!
+//! Must not know: what a request looks like, what follows from an outcome (`turn`, `settle`).
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use jiff::Timestamp;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     notes,
     settle::{OnUncertain, Rules},
+    turn::{Assignment, Core, Ended, Summary, pauses},
 };
 use crate::{
     clock::Clock,
-    crash_points::{self, Point},
-    domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, Reason},
-    gateway::{Gateway, Message, Outcome, Verdict},
+    domain::{AccountId, CredentialsVersion},
+    gateway::Gateway,
     store::{
-        LaneBell, LaneClosing, LaneReport, LeaseRequest, Leased, Settlement, Store, StoreError,
-        Work,
+        HandOver, LaneBell, LaneReport, LeaseRequest, Leased, Neighbour, Share, Store, StoreError,
+        Which,
     },
 };
 
@@ -30,6 +33,9 @@ pub struct LaneSettings {
     pub gateway: Arc<dyn Gateway>,
     /// Most messages in one request (`accounts.limits.max_batch`); the gateway's own limit also holds.
     pub max_batch: NonZeroU32,
+    /// Most requests at one time (`accounts.max_in_flight`); one until the gateway has accepted the credentials, so that wrong
+    /// ones are presented once.
+    pub max_in_flight: NonZeroU32,
     /// What to do when nobody can say whether a message was sent.
     pub on_uncertain: OnUncertain,
     /// How long a report may follow; `None` where the gateway sends none.
@@ -39,28 +45,37 @@ pub struct LaneSettings {
     /// After so many failed requests in a row the lane rests and then tries one message
     /// (`accounts.limits.failures_before_rest`).
     pub failures_before_rest: NonZeroU32,
+    /// Longest rest (`accounts.limits.max_rest_seconds`).
+    pub max_rest: Duration,
+    /// The other accounts of the administration, in its order: they may take over what was not sent here.
+    pub neighbours: Vec<Neighbour>,
 }
 
-/// What a turn of the lane came to.
-enum Turn {
-    /// The gateway answered; there may be more to do.
-    Answered,
-    /// The gateway failed: try again after this pause.
-    Failed(Duration),
-    /// Nothing is due before the given moment, or the lane is closed: wait for the bell.
-    Idle(Option<Timestamp>),
-    /// The store could not be asked: try again after this pause, or when it takes work again.
-    Unstored(Duration),
+/// What a step of the lane came to.
+enum Step {
+    /// A request began; there may be more to do.
+    Begun,
+    /// A request ended.
+    Ended(Ended),
+    /// Something else happened: look again.
+    Waited,
 }
 
 pub(super) struct Lane {
-    settings: LaneSettings,
-    rules: Rules,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    core: Arc<Core>,
     bell: LaneBell,
+    /// Rings when another lane has become well or unwell.
+    others: watch::Receiver<()>,
     pauses: ExponentialBackoff,
+    /// What the next failure costs.
+    next_pause: Duration,
     report: LaneReport,
+    per_request: NonZeroU32,
+    under_way: JoinSet<Ended>,
+    /// Begin and messages of each request under way, oldest first.
+    begun: Vec<(tokio::task::Id, Timestamp, u32)>,
+    /// Whether the gateway has answered these credentials with anything but a rejection of them.
+    is_known_there: bool,
 }
 
 impl Lane {
@@ -69,27 +84,37 @@ impl Lane {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let batch = settings.max_batch.min(settings.gateway.batch_limit());
+        let per_request = settings.max_batch.min(settings.gateway.batch_limit());
         Self {
-            rules: Rules {
-                on_uncertain: settings.on_uncertain,
-                report_window: settings.report_window,
-            },
             bell: store.changes().lane(&settings.account),
-            pauses: pauses(),
-            report: LaneReport::new(batch),
-            settings,
-            store,
-            clock,
+            others: store.lanes().turns(),
+            pauses: pauses(settings.max_rest),
+            next_pause: Duration::ZERO,
+            report: LaneReport::new(per_request.saturating_mul(settings.max_in_flight)),
+            per_request,
+            under_way: JoinSet::new(),
+            begun: Vec::new(),
+            is_known_there: false,
+            core: Arc::new(Core {
+                rules: Rules {
+                    on_uncertain: settings.on_uncertain,
+                    report_window: settings.report_window,
+                },
+                settings,
+                store,
+                clock,
+            }),
         }
     }
 
     /// Runs until told to stop; what is under way then is finished and recorded first.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.calm_down();
         self.tell();
         self.open(&stop).await;
         while !stop.is_cancelled() {
             self.flow(&stop).await;
+            self.finish().await;
             while !stop.is_cancelled() {
                 self.rest(&stop).await;
                 if self.probe(&stop).await {
@@ -97,24 +122,26 @@ impl Lane {
                 }
             }
         }
+        self.finish().await;
     }
 
     /// Lets the store forget rejected credentials where these are others.
     async fn open(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            let account = self.settings.account.clone();
-            match self
+            let settings = &self.core.settings;
+            let opened = self
+                .core
                 .store
-                .open_lane(account, self.settings.credentials)
-                .await
-            {
+                .open_lane(settings.account.clone(), settings.credentials)
+                .await;
+            match opened {
                 Ok(true) => return,
                 Ok(false) => {
-                    tracing::error!(account = %self.settings.account, "{REJECTED}");
+                    tracing::error!(account = %settings.account, "{REJECTED}");
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(account = %self.settings.account, %error, "dispatch: the lane cannot open; tried again");
+                    tracing::error!(account = %settings.account, %error, "dispatch: the lane cannot open; tried again");
                 }
             }
             let pause = self.pause();
@@ -126,352 +153,312 @@ impl Lane {
     async fn flow(&mut self, stop: &CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            match self.turn(self.report.batch).await {
-                Turn::Answered => {
-                    failures = 0;
-                    self.pauses = pauses();
+            let Step::Ended(ended) = self.step(self.per_request, self.places(), stop).await else {
+                continue;
+            };
+            if ended.summary.failed {
+                let now = self.core.clock.now();
+                self.report.share = self.report.share.after_failure(now);
+                self.tell();
+                let pause = self.pause();
+                failures += 1;
+                if failures >= self.core.settings.failures_before_rest.get() {
+                    return;
                 }
-                Turn::Failed(pause) => {
-                    failures += 1;
-                    if failures >= self.settings.failures_before_rest.get() {
-                        return;
-                    }
-                    self.sleep(pause, stop).await;
-                }
-                Turn::Unstored(pause) => self.wait_for_store(pause, stop).await,
-                Turn::Idle(until) => self.wait_for_work(until, stop).await,
+                self.sleep(pause, stop).await;
+            } else if ended.summary.answered {
+                failures = 0;
+                self.calm_down();
             }
         }
     }
 
-    /// Sends nothing for a while (the breaker is open). What waits is ended by the sweep when its time runs out.
+    /// Sends nothing for a while (the breaker is open). What waits goes to another account where one may take it, or is ended
+    /// by the sweep when its time runs out.
     async fn rest(&mut self, stop: &CancellationToken) {
         let pause = self.pause();
-        self.report.rests_until = self.clock.now().checked_add(pause).ok();
+        self.report.rests_until = self.core.clock.now().checked_add(pause).ok();
+        self.report.share = Share::resting();
         self.tell();
         tracing::warn!(
-            account = %self.settings.account,
+            account = %self.core.settings.account,
             seconds = pause.as_secs_f64(),
             "dispatch: the gateway failed too often in a row; the lane rests, then tries one message: look at the platform and the way to it"
         );
-        notes::rests(&self.settings.account);
-        self.sleep(pause, stop).await;
+        notes::rests(&self.core.settings.account);
+        let clock = Arc::clone(&self.core.clock);
+        let mut rested = std::pin::pin!(clock.sleep(pause));
+        while !stop.is_cancelled() {
+            self.hand_over(Which::AllThatWait).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = &mut rested => break,
+                // Another account may have become well, or a code may have come that nobody else could take.
+                _ = self.others.changed() => {}
+                () = self.bell.rung() => {}
+            }
+        }
         self.report.rests_until = None;
         self.tell();
     }
 
     /// Tries one message (the breaker is half open); true when the gateway answered.
     async fn probe(&mut self, stop: &CancellationToken) -> bool {
+        self.set_probing(true);
         while !stop.is_cancelled() {
-            match self.turn(NonZeroU32::MIN).await {
-                Turn::Answered => {
-                    tracing::info!(account = %self.settings.account, "dispatch: the gateway answers again");
-                    self.pauses = pauses();
+            match self.step(NonZeroU32::MIN, NonZeroU32::MIN, stop).await {
+                Step::Ended(ended) if ended.summary.answered => {
+                    tracing::info!(account = %self.core.settings.account, "dispatch: the gateway answers again");
+                    self.calm_down();
+                    self.report.share = Share::returning(self.core.clock.now());
+                    self.tell();
                     return true;
                 }
-                Turn::Failed(_) => return false,
-                Turn::Unstored(pause) => self.wait_for_store(pause, stop).await,
-                Turn::Idle(until) => self.wait_for_work(until, stop).await,
+                Step::Ended(ended) if ended.summary.failed => return false,
+                Step::Begun => self.set_probing(false),
+                // What came too late was not tried: look for another message.
+                Step::Ended(_) => self.set_probing(true),
+                Step::Waited => {}
             }
         }
+        self.set_probing(false);
         false
     }
 
-    /// Takes what is due, hands it over, records what became of it.
-    async fn turn(&mut self, limit: NonZeroU32) -> Turn {
-        let leased = match self.lease(limit).await {
-            Ok(leased) => leased,
-            Err(error) => {
-                tracing::error!(account = %self.settings.account, %error, "dispatch: no work can be taken; it is tried again");
-                return Turn::Unstored(self.pause());
+    fn set_probing(&mut self, probing: bool) {
+        self.report.probing = probing;
+        self.tell();
+    }
+
+    /// Requests that may be under way together.
+    fn places(&self) -> NonZeroU32 {
+        if self.is_known_there {
+            self.core.settings.max_in_flight
+        } else {
+            NonZeroU32::MIN
+        }
+    }
+
+    /// Begins requests where there is a place and something is due, or waits for whatever comes first.
+    async fn step(
+        &mut self,
+        per_request: NonZeroU32,
+        places: NonZeroU32,
+        stop: &CancellationToken,
+    ) -> Step {
+        let free = (places.get() as usize).saturating_sub(self.under_way.len());
+        let (mut until, mut pause) = (None, None);
+        if let Some(free) = u32::try_from(free).ok().and_then(NonZeroU32::new) {
+            match self.take(per_request.saturating_mul(free)).await {
+                Ok(leased) if leased.work.is_empty() && leased.unreadable.is_empty() => {
+                    until = leased.next_due;
+                    if leased.closed.is_some() {
+                        self.hand_over(Which::AllThatWait).await;
+                    }
+                }
+                Ok(leased) => {
+                    self.begin(leased, per_request);
+                    return Step::Begun;
+                }
+                Err(error) => {
+                    tracing::error!(account = %self.core.settings.account, %error, "dispatch: no work can be taken; it is tried again");
+                    pause = Some(self.pause());
+                }
             }
+        }
+        let clock = Arc::clone(&self.core.clock);
+        let due = async {
+            let left = match (pause, until) {
+                (Some(pause), _) => pause,
+                (None, Some(until)) => {
+                    Duration::try_from(until.duration_since(clock.now())).unwrap_or_default()
+                }
+                (None, None) => return std::future::pending().await,
+            };
+            clock.sleep(left).await;
         };
+        let is_closed = self.report.closed.is_some();
+        tokio::select! {
+            Some(ended) = self.under_way.join_next_with_id() => Step::Ended(self.end(ended).await),
+            () = stop.cancelled() => Step::Waited,
+            () = self.bell.rung(), if free > 0 => Step::Waited,
+            _ = self.others.changed(), if is_closed => Step::Waited,
+            () = due, if free > 0 => Step::Waited,
+        }
+    }
+
+    async fn take(&mut self, limit: NonZeroU32) -> Result<Leased, StoreError> {
+        let now = self.core.clock.now();
+        let leased = self
+            .core
+            .store
+            .lease(LeaseRequest {
+                account: self.core.settings.account.clone(),
+                limit,
+                now,
+                must_outlive: Core::must_outlive(now, self.report.latency_at(now)),
+                report_deadline: self.core.rules.report_deadline(now),
+            })
+            .await?;
         if leased.closed != self.report.closed {
+            // Whoever opened it may have changed the password, or may hope for the best: again one at a time at first.
+            self.is_known_there = false;
             self.report.closed = leased.closed;
             self.tell();
         }
-        if leased.work.is_empty() && leased.unreadable.is_empty() {
-            return Turn::Idle(leased.next_due);
+        Ok(leased)
+    }
+
+    /// Begins a request for each full batch.
+    fn begin(&mut self, leased: Leased, per_request: NonZeroU32) {
+        let now = self.core.clock.now();
+        let latency = self.report.latency_at(now);
+        let mut unreadable = leased.unreadable;
+        let mut work = leased.work.into_iter().peekable();
+        while work.peek().is_some() || !unreadable.is_empty() {
+            let batch: Vec<_> = work.by_ref().take(per_request.get() as usize).collect();
+            let messages = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            let task = self
+                .under_way
+                .spawn(Arc::clone(&self.core).turn(Assignment {
+                    token: leased.token,
+                    work: batch,
+                    unreadable: std::mem::take(&mut unreadable),
+                    latency,
+                    pause: self.next_pause,
+                }));
+            self.begun.push((task.id(), now, messages));
         }
-        crash_points::reach(Point::AfterAttemptRecord);
-        let outcomes = self.submit(&leased.work).await;
-        crash_points::reach(Point::AfterGatewayAnswer);
-        self.record(leased, outcomes).await
+        self.count();
+        self.tell();
     }
 
-    async fn lease(&self, limit: NonZeroU32) -> Result<Leased, StoreError> {
-        let now = self.clock.now();
-        self.store
-            .lease(LeaseRequest {
-                account: self.settings.account.clone(),
-                limit,
-                now,
-                must_outlive: self.must_outlive(now),
-            })
-            .await
-    }
-
-    /// A code that expires by then cannot be with the gateway in time.
-    fn must_outlive(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(self.report.latency_at(now).max(LEAST_LATENCY))
-            .unwrap_or(Timestamp::MAX)
-    }
-
-    /// Hands over what still has time, in one request; the outcome of each piece of work, `None` for what came too late: a
-    /// commit can take long on a slow disk.
-    async fn submit(&mut self, work: &[Work]) -> Vec<Option<Outcome>> {
-        let now = self.clock.now();
-        let must_outlive = self.must_outlive(now);
-        // A code with less than the margin left is let go, so that it cannot hold back its batch.
-        let start_by = must_outlive
-            .checked_add(START_MARGIN)
-            .unwrap_or(Timestamp::MAX);
-        let in_time = |work: &&Work| work.expire_time > start_by;
-        let messages: Vec<Message> = work
-            .iter()
-            .filter(in_time)
-            .map(|work| message(work, now))
-            .collect();
-        let mut told = Vec::new();
-        if !messages.is_empty() {
-            self.report.busy_since = Some(now);
-            self.report.in_flight = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-            self.tell();
-            let begin = self.clock.uptime();
-            // The code with the least time left decides for its batch; one that is held back so waits or expires alone.
-            let start_within = work
-                .iter()
-                .filter(in_time)
-                .map(|work| work.expire_time.duration_since(must_outlive))
-                .min()
-                .and_then(|left| Duration::try_from(left).ok())
-                .unwrap_or_default();
-            told = self.settings.gateway.submit(&messages, start_within).await;
-            let took = self.clock.uptime().saturating_sub(begin);
-            self.observe(took);
-            notes::submitted(&self.settings.account, messages.len(), took);
-        }
-        // An adapter that answered for fewer messages than it was given has told nothing about the others.
-        let mut told = told
-            .into_iter()
-            .chain(std::iter::repeat_with(|| Outcome::Uncertain {
-                reason: Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN),
-            }));
-        work.iter()
-            .map(|work| if in_time(&work) { told.next() } else { None })
-            .collect()
-    }
-
-    async fn record(&mut self, leased: Leased, outcomes: Vec<Option<Outcome>>) -> Turn {
-        let now = self.clock.now();
-        let summary = Summary::of(&outcomes);
-        // Only a failure spends a step of the back-off.
-        let pause = if summary.failed {
-            self.pause()
-        } else {
-            MIN_PAUSE
+    /// Takes note of a request that has ended.
+    async fn end(
+        &mut self,
+        ended: Result<(tokio::task::Id, Ended), tokio::task::JoinError>,
+    ) -> Ended {
+        let (task, ended) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(account = %self.core.settings.account, %error, "dispatch: a request came to no end; its deliveries are settled at the next start: please report this");
+                let summary = Summary::of_lost_task();
+                (
+                    error.id(),
+                    Ended {
+                        took: None,
+                        summary,
+                    },
+                )
+            }
         };
-        let retry_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-        let settlements: Vec<(DeliveryId, Settlement)> = leased
-            .work
-            .iter()
-            .zip(outcomes)
-            .map(|(work, outcome)| {
-                notes::outcome(&self.settings.account, work, outcome.as_ref(), now);
-                let settlement = match outcome {
-                    Some(outcome) => self.rules.settle(work, outcome, now, retry_at),
-                    None => Settlement::Expired,
-                };
-                (work.id, settlement)
-            })
-            .collect();
-        let unreadable = leased.unreadable.iter().map(|id| {
-            let reason = Reason::known(Reason::STORE_UNREADABLE);
-            (*id, Settlement::Failed { reason, code: None })
-        });
-        let settlements = settlements.into_iter().chain(unreadable).collect();
-        let closing = summary.credentials_rejected.then(|| LaneClosing {
-            account: self.settings.account.clone(),
-            credentials: self.settings.credentials,
-        });
-        self.settle_until_kept(leased.token, settlements, closing)
-            .await;
-        if summary.credentials_rejected {
-            tracing::error!(account = %self.settings.account, "{REJECTED}");
+        self.begun.retain(|(begun, ..)| *begun != task);
+        self.count();
+        if let Some(took) = ended.took {
+            self.observe(took);
         }
-        self.report.last_failure = summary.failure;
+        let now = self.core.clock.now();
+        let summary = &ended.summary;
+        self.report.last_failure.clone_from(&summary.failure);
         if summary.answered {
             self.report.last_success = Some(now);
+            self.is_known_there = !summary.credentials_rejected;
+        }
+        if summary.credentials_rejected {
+            tracing::error!(account = %self.core.settings.account, "{REJECTED}");
         }
         self.tell();
-        if summary.failed {
-            Turn::Failed(pause)
-        } else {
-            Turn::Answered
+        if summary.not_sent {
+            self.hand_over(Which::WhatWasTried).await;
+        }
+        ended
+    }
+
+    /// Waits for what is under way.
+    async fn finish(&mut self) {
+        while let Some(ended) = self.under_way.join_next_with_id().await {
+            self.end(ended).await;
         }
     }
 
-    /// What is known must reach the disk: without it a restart would have to call it `UNCERTAIN`. Also while the service
-    /// stops; its grace time ends this then.
-    async fn settle_until_kept(
-        &self,
-        token: AttemptToken,
-        settlements: Vec<(DeliveryId, Settlement)>,
-        closing: Option<LaneClosing>,
-    ) {
-        for pause in pauses() {
-            let kept = self
-                .store
-                .settle(
-                    token,
-                    settlements.clone(),
-                    closing.clone(),
-                    self.clock.now(),
-                )
-                .await;
-            let Err(error) = kept else { return };
-            tracing::error!(
-                account = %self.settings.account,
-                deliveries = settlements.len(),
-                %error,
-                "dispatch: outcomes cannot be recorded; tried again until the store takes them"
-            );
-            if matches!(error, StoreError::Closed) {
-                return;
-            }
-            self.clock.sleep(pause).await;
-        }
-    }
-
-    async fn wait_for_work(&self, until: Option<Timestamp>, stop: &CancellationToken) {
-        let due = async {
-            match until {
-                Some(until) => {
-                    let left = until.duration_since(self.clock.now());
-                    self.clock
-                        .sleep(Duration::try_from(left).unwrap_or_default())
-                        .await;
-                }
-                None => std::future::pending().await,
-            }
+    /// Gives what waits, and cannot go out here now, to another account of the administration that is well.
+    async fn hand_over(&self, which: Which) {
+        let core = &self.core;
+        let lanes = core.store.lanes();
+        let well = |neighbour: &&Neighbour| {
+            let report = lanes.report(&neighbour.account);
+            report.is_some_and(|report| report.may_take_over())
         };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.bell.rung() => {}
-            () = due => {}
+        let to: Vec<Neighbour> = core
+            .settings
+            .neighbours
+            .iter()
+            .filter(well)
+            .cloned()
+            .collect();
+        if to.is_empty() {
+            return;
         }
-    }
-
-    async fn wait_for_store(&self, pause: Duration, stop: &CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.bell.rung() => {}
-            () = self.clock.sleep(pause) => {}
+        let request = HandOver {
+            from: core.settings.account.clone(),
+            to,
+            which,
+            now: core.clock.now(),
+        };
+        match core.store.hand_over(request).await {
+            Ok(0) => {}
+            Ok(moved) => notes::handed_over(&core.settings.account, moved),
+            Err(error) => {
+                tracing::error!(account = %core.settings.account, %error, "dispatch: nothing could be handed over to the administration's other account; it waits here");
+            }
         }
     }
 
     async fn sleep(&self, pause: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.clock.sleep(pause) => {}
+            () = self.core.clock.sleep(pause) => {}
         }
     }
 
     /// The expected latency follows a slower gateway at once and a faster one slowly, because a code that comes late is worse
     /// than one that is refused.
     fn observe(&mut self, took: Duration) {
-        let now = self.clock.now();
+        let now = self.core.clock.now();
         let expected = self.report.latency_at(now);
         self.report.latency = took.max((expected * 7 + took) / 8);
         self.report.measured_at = Some(now);
-        self.report.busy_since = None;
-        self.report.in_flight = 0;
+    }
+
+    /// Tells of what is under way.
+    fn count(&mut self) {
+        self.report.in_flight = self.begun.iter().map(|(.., messages)| messages).sum();
+        let is_full = self.begun.len() >= self.places().get() as usize;
+        let first = self.begun.iter().map(|(_, begin, _)| *begin).min();
+        self.report.busy_since = first.filter(|_| is_full);
     }
 
     fn tell(&self) {
-        self.store
+        self.core
+            .store
             .lanes()
-            .publish(&self.settings.account, self.report.clone());
+            .publish(&self.core.settings.account, self.report.clone());
     }
 
+    /// The pause that a failure costs; the next one costs more.
     fn pause(&mut self) -> Duration {
         // The back-off has no last step.
-        self.pauses.next().unwrap_or(MAX_PAUSE)
+        let next = self.pauses.next().unwrap_or(self.core.settings.max_rest);
+        std::mem::replace(&mut self.next_pause, next)
     }
-}
 
-/// What the outcomes of one request say about the gateway.
-struct Summary {
-    /// Nothing was answered: the gateway could not be reached, was busy, or broke off.
-    failed: bool,
-    /// The gateway answered.
-    answered: bool,
-    failure: Option<Reason>,
-    credentials_rejected: bool,
-}
-
-impl Summary {
-    fn of(outcomes: &[Option<Outcome>]) -> Self {
-        let failures: Vec<&Reason> = outcomes.iter().flatten().filter_map(failure).collect();
-        let submitted = outcomes.iter().flatten().count();
-        let failed = submitted > 0 && failures.len() == submitted;
-        Self {
-            failed,
-            answered: submitted > 0 && !failed,
-            failure: failures
-                .first()
-                .filter(|_| failed)
-                .map(|&reason| reason.clone()),
-            credentials_rejected: outcomes.iter().flatten().any(|outcome| {
-                matches!(
-                    outcome,
-                    Outcome::Rejected {
-                        verdict: Verdict::Credentials,
-                        ..
-                    }
-                )
-            }),
-        }
-    }
-}
-
-fn failure(outcome: &Outcome) -> Option<&Reason> {
-    match outcome {
-        Outcome::NotSent { reason, .. } | Outcome::Uncertain { reason } => Some(reason),
-        Outcome::Accepted(_) | Outcome::Rejected { .. } => None,
-    }
-}
-
-fn message(work: &Work, now: Timestamp) -> Message {
-    Message {
-        delivery: work.id,
-        recipient: work.recipient.clone(),
-        text: work.text.clone(),
-        sender: work.sender.clone(),
-        valid_for: Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default(),
+    /// Begins the back-off anew.
+    fn calm_down(&mut self) {
+        self.pauses = pauses(self.core.settings.max_rest);
+        self.pause();
     }
 }
 
 const REJECTED: &str = "dispatch: the gateway rejects the account's credentials; they will not be presented again: put the \
      right ones in its password file and restart, or resume the account; until then its callers are told \
      ACCOUNT_CREDENTIALS_REJECTED";
-
-/// Least time that a batch gets for a connection to stand.
-const START_MARGIN: Duration = Duration::from_millis(250);
-
-/// Expected of a gateway that has not been measured since the start, or that answers at once: on a busy machine a message
-/// needs time to leave it, and a code with less than this left helps nobody.
-const LEAST_LATENCY: Duration = Duration::from_millis(500);
-
-const MIN_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(10);
-
-/// Doubles from a fifth of a second to ten, each with jitter, so that accounts of one sick gateway do not come back at once.
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(MIN_PAUSE)
-        .with_max_delay(MAX_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}

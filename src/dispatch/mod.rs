@@ -6,6 +6,7 @@
 mod lane;
 mod notes;
 mod settle;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 

@@ -21,6 +21,16 @@ pub(super) fn rests(account: &AccountId) {
     metrics::counter!(names::LANE_RESTS, "account" => account.to_string()).increment(1);
 }
 
+/// Deliveries went to another account of their administration.
+pub(super) fn handed_over(account: &AccountId, deliveries: u64) {
+    metrics::counter!(names::HANDED_OVER, "account" => account.to_string()).increment(deliveries);
+    tracing::warn!(
+        %account,
+        deliveries,
+        "dispatch: handed over to another account of the administration; look at this account's gateway"
+    );
+}
+
 /// One attempt ended; `None` where the code had no time left and nothing was sent.
 pub(super) fn outcome(account: &AccountId, work: &Work, outcome: Option<&Outcome>, now: Timestamp) {
     let label = account.to_string();

@@ -29,6 +29,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// Until when a report may follow what is submitted at `now`.
+    pub(super) fn report_deadline(self, now: Timestamp) -> Option<Timestamp> {
+        self.report_window
+            .and_then(|window| now.checked_add(window).ok())
+    }
+
     /// Turns what became of one message into what is recorded. `retry_at` is when the lane would try again.
     pub(super) fn settle(
         self,
@@ -37,9 +43,7 @@ impl Rules {
         now: Timestamp,
         retry_at: Timestamp,
     ) -> Settlement {
-        let report_deadline = self
-            .report_window
-            .and_then(|window| now.checked_add(window).ok());
+        let report_deadline = self.report_deadline(now);
         match outcome {
             Outcome::Accepted(message_id) => Settlement::Sent {
                 message_id,

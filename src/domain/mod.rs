@@ -27,6 +27,6 @@ pub use purpose::{Language, Purpose};
 pub use reason::Reason;
 pub use recipient::{Destination, Recipient, RecipientError, Region};
 pub use registry::{AliasRecord, AliasStatus, GatewayName};
-pub use report::{News, Report, ReportedNumber, ReportedStatus};
+pub use report::{News, Report, ReportPath, ReportedNumber, ReportedStatus};
 pub use sender::{Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, Sender};
 pub use state::DeliveryState;

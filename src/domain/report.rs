@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq as _;
+
 use super::{DeliveryId, GatewayMessageId, Reason};
 
 /// What a gateway says later about one message.
@@ -109,6 +111,41 @@ impl fmt::Debug for ReportedNumber {
     }
 }
 
+/// The unguessable part of an account's report address. Whoever knows it may report for the account: it masks itself, and is
+/// compared in constant time.
+#[derive(Clone, Copy)]
+pub struct ReportPath([u8; 16]);
+
+impl ReportPath {
+    /// Of these 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// As it stands in the address: 32 hexadecimal digits.
+    pub fn expose(&self) -> String {
+        use fmt::Write as _;
+        self.0
+            .iter()
+            .fold(String::with_capacity(32), |mut text, byte| {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+    }
+
+    /// Whether an address has it; the time that this takes tells nothing of where they differ.
+    pub fn is(&self, text: &str) -> bool {
+        self.expose().as_bytes().ct_eq(text.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for ReportPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ReportPath(•••)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +175,24 @@ mod tests {
             assert!(ReportedNumber::parse(no_number).is_none(), "{no_number:?}");
         }
         assert!(!format!("{abroad:?}").contains("912"));
+    }
+
+    #[test]
+    fn a_path_is_itself_alone_and_prints_nothing() {
+        let path = ReportPath::from_bytes([0xa7; 16]);
+        let text = path.expose();
+        assert_eq!(text, "a7".repeat(16));
+        assert!(path.is(&text));
+        for other in [
+            "",
+            "a7",
+            &text[1..],
+            &format!("{text}0"),
+            &text.replacen('a', "b", 1),
+        ] {
+            assert!(!path.is(other), "{other}");
+        }
+        assert!(!format!("{path:?}").contains("a7"));
     }
 
     #[test]

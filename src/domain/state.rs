@@ -82,9 +82,10 @@ impl DeliveryState {
             Accepted, Cancelled, Delivered, Expired, Failed, Sending, Sent, Superseded, Uncertain,
         };
         match self {
+            // `DELIVERED`: it waits for another try, and a report says that an earlier one has arrived.
             Accepted => matches!(
                 next,
-                Sending | Failed | Expired | Uncertain | Cancelled | Superseded
+                Sending | Delivered | Failed | Expired | Uncertain | Cancelled | Superseded
             ),
             Sending => matches!(
                 next,

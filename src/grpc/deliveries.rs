@@ -177,7 +177,9 @@ async fn next_state(following: &mut Following) -> Option<Result<WatchDeliveryRes
 }
 
 fn to_proto_preview(preview: Preview<'_>) -> PreviewDeliveryResponse {
-    let Preview { route, composed } = preview;
+    let Preview {
+        route, composed, ..
+    } = preview;
     PreviewDeliveryResponse {
         account: format!("accounts/{}", route.account.id),
         sender: route.effective_sender.as_str().to_owned(),

@@ -16,13 +16,13 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use crate::{
     clock::Clock,
     domain::{
-        Caller, Delivery, DeliveryId, Dir3, OneTimeCode, OriginHost, Purpose, Recipient, Reference,
-        RequestId, Role, Sender,
+        AccountId, Caller, Delivery, DeliveryId, Dir3, Encoding, OneTimeCode, OriginHost, Purpose,
+        Recipient, Reference, RequestId, Role, Sender,
     },
     routing::{self, Administration, Ask, Directory, Route},
     store::{
         Acceptance, Cancellation, Content, ContentParts, LaneClosure, NewDelivery, Receipt,
-        RequestKey, Store,
+        RequestKey, Store, Way,
     },
     text::{Composed, TextRequest, TextRules, Texts},
 };
@@ -66,6 +66,8 @@ pub struct Accepted {
 pub struct Preview<'a> {
     /// The way it would take.
     pub route: Route<'a>,
+    /// The other ways that it could take, in order.
+    pub other_routes: Vec<Route<'a>>,
     /// The text it would have.
     pub composed: Composed,
 }
@@ -117,9 +119,10 @@ impl Intake {
             request_id: id,
         };
         let now = self.clock.now();
-        match self.prepare(administration, request, now) {
+        let delivery = DeliveryId::new(now);
+        match self.prepare(administration, request, now, lot_of(delivery)) {
             Ok(preview) => {
-                let new = new_delivery(key, request, &preview, now);
+                let new = new_delivery(delivery, key, request, &preview, now);
                 self.store.accept(new).await?.try_into()
             }
             Err(refusal) => match self.store.receipt_of(&key, &content(request)).await? {
@@ -132,7 +135,8 @@ impl Intake {
     /// Answers what [`Self::accept`] would do, without storing or sending anything.
     pub fn preview(&self, caller: &Caller, request: &Request) -> Result<Preview<'_>, Refusal> {
         let administration = self.authorize(caller, request)?;
-        self.prepare(administration, request, self.clock.now())
+        // The lot of a code that goes by the book.
+        self.prepare(administration, request, self.clock.now(), 0)
     }
 
     /// Withdraws a delivery that has not been submitted.
@@ -161,9 +165,10 @@ impl Intake {
         administration: &'a Administration,
         request: &Request,
         now: Timestamp,
+        lot: u8,
     ) -> Result<Preview<'a>, Refusal> {
         let left = self.time_left(request.expire_time, now)?;
-        let route = routing::choose(
+        let mut ways = routing::ways(
             administration,
             &Ask {
                 recipient: &request.recipient,
@@ -172,6 +177,10 @@ impl Intake {
                 today: today_in_spain(now),
             },
         )?;
+        routing::draw(&mut ways, |account| self.share_of(account, now), lot);
+        let mut ways = ways.into_iter();
+        // One at least, or there would have been a refusal.
+        let route = ways.next().ok_or(Refusal::SenderNotAllowed)?;
         let texts = self
             .texts
             .get(&administration.dir3)
@@ -188,7 +197,23 @@ impl Intake {
                 allow_ucs2: route.account.allow_ucs2,
             },
         })?;
-        Ok(Preview { route, composed })
+        // Another account may allow less than this one.
+        let carries = |route: &Route<'_>| {
+            composed.segments <= route.account.max_segments
+                && (composed.encoding == Encoding::Gsm7 || route.account.allow_ucs2)
+        };
+        let other_routes = ways.filter(carries).collect();
+        Ok(Preview {
+            route,
+            other_routes,
+            composed,
+        })
+    }
+
+    /// What part of new codes an account is to be offered where another could take them, in hundredths.
+    fn share_of(&self, account: &AccountId, now: Timestamp) -> u8 {
+        let report = self.store.lanes().report(account);
+        report.map_or(100, |report| report.share_at(now))
     }
 
     fn time_left(&self, expire_time: Timestamp, now: Timestamp) -> Result<Duration, Refusal> {
@@ -250,24 +275,41 @@ fn content(request: &Request) -> Content {
     })
 }
 
+/// A number from 0 to 99 that nobody can foresee: of the delivery's random bits.
+fn lot_of(delivery: DeliveryId) -> u8 {
+    delivery.as_bytes()[15] % 100
+}
+
+fn way_of(route: &Route<'_>) -> Way {
+    Way {
+        account: route.account.id.clone(),
+        queue_limit: route.account.queue_limit,
+        sender: route.sender.clone(),
+        effective_sender: route.effective_sender.clone(),
+    }
+}
+
 fn new_delivery(
+    id: DeliveryId,
     key: RequestKey,
     request: &Request,
     preview: &Preview<'_>,
     now: Timestamp,
 ) -> NewDelivery {
-    let Preview { route, composed } = preview;
+    let Preview {
+        route,
+        other_routes,
+        composed,
+    } = preview;
     NewDelivery {
-        id: DeliveryId::new(now),
+        id,
         key,
         content: content(request),
         administration: request.administration.clone(),
-        account: route.account.id.clone(),
-        queue_limit: route.account.queue_limit,
+        way: way_of(route),
+        other_ways: other_routes.iter().map(way_of).collect(),
         recipient: request.recipient.clone(),
         text: composed.text.clone(),
-        sender: route.sender.clone(),
-        effective_sender: route.effective_sender.clone(),
         purpose: request.purpose,
         language: composed.language,
         encoding: composed.encoding,

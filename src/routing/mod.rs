@@ -26,6 +26,8 @@ pub struct Administration {
     pub origins: Vec<OriginHost>,
     /// Its accounts: the first is the primary one.
     pub accounts: Vec<Account>,
+    /// Whether the others may carry what the first cannot send.
+    pub fail_over: bool,
     /// What the registry says about its aliases.
     pub aliases: Vec<AliasRecord>,
     /// What happens where an alias may not be used.
@@ -147,35 +149,80 @@ pub struct Ask<'a> {
     pub today: Date,
 }
 
-/// Chooses the way of one code.
-pub fn choose<'a>(administration: &'a Administration, ask: &Ask<'_>) -> Result<Route<'a>, NoRoute> {
-    let Ask {
-        recipient, origin, ..
-    } = *ask;
-    if origin.is_some_and(|origin| !administration.origins.contains(origin)) {
+/// The lawful ways of one code, in the order of the administration's accounts: one at least. Where there is none, why the
+/// first account has none.
+pub fn ways<'a>(
+    administration: &'a Administration,
+    ask: &Ask<'_>,
+) -> Result<Vec<Route<'a>>, NoRoute> {
+    let asks_for_a_strange_origin = ask
+        .origin
+        .is_some_and(|origin| !administration.origins.contains(origin));
+    if asks_for_a_strange_origin {
         return Err(NoRoute::OriginNotAllowed);
     }
     // Configuration refuses an administration without accounts.
-    let account = administration
+    let (primary, others) = administration
         .accounts
-        .first()
+        .split_first()
         .ok_or(NoRoute::SenderNotAllowed)?;
-    let sender = match ask.sender {
+    let first = way(administration, primary, ask, None);
+    // What the citizen knows as the sender, as long as another account may use it too.
+    let familiar = first.as_ref().ok().map(|route| route.sender);
+    let others: Vec<Route<'a>> = others
+        .iter()
+        .filter(|_| administration.fail_over)
+        .filter_map(|account| {
+            let same = familiar.filter(|sender| account.senders.contains(sender));
+            same.and_then(|sender| way(administration, account, ask, Some(sender)).ok())
+                .or_else(|| way(administration, account, ask, None).ok())
+        })
+        .collect();
+    match first {
+        Ok(first) => Ok(std::iter::once(first).chain(others).collect()),
+        Err(why) if others.is_empty() => Err(why),
+        Err(_) => Ok(others),
+    }
+}
+
+/// Puts the way that is to be tried first at the front; the others keep their order.
+///
+/// `share` tells for an account what part of new codes it is to be offered, in hundredths, and `lot` is drawn anew for each
+/// code, 0 to 99. Where all accounts are down to nothing the first keeps its place.
+pub fn draw(ways: &mut [Route<'_>], share: impl Fn(&AccountId) -> u8, lot: u8) {
+    let drawn = ways
+        .iter()
+        .position(|route| lot < share(&route.account.id))
+        .unwrap_or(0);
+    ways[..=drawn].rotate_right(1);
+}
+
+/// The way over one account, if it is lawful; under `preferred`, or else the account's own default, where the caller does not
+/// ask for a sender.
+fn way<'a>(
+    administration: &'a Administration,
+    account: &'a Account,
+    ask: &Ask<'_>,
+    preferred: Option<&Sender>,
+) -> Result<Route<'a>, NoRoute> {
+    let sender = match ask.sender.or(preferred) {
         None => &account.default_sender,
-        Some(asked) => account
+        Some(wanted) => account
             .senders
             .iter()
-            .find(|sender| *sender == asked)
+            .find(|sender| *sender == wanted)
             .ok_or(NoRoute::SenderNotAllowed)?,
     };
-    let destination = recipient.destination();
+    let destination = ask.recipient.destination();
     let (sender, effective_sender) = match destination {
         Destination::National => {
             let sender = lawful_sender(administration, account, sender, ask.today)?;
             (sender, EffectiveSender::national(sender))
         }
         // Recipients abroad are outside the registry's rules.
-        Destination::International => (sender, account.international.admit(recipient.region())?),
+        Destination::International => {
+            (sender, account.international.admit(ask.recipient.region())?)
+        }
     };
     Ok(Route {
         administration,
@@ -233,15 +280,13 @@ mod tests {
         origin: Option<&OriginHost>,
     ) -> Result<Route<'a>, NoRoute> {
         let today = "2026-11-22".parse().unwrap();
-        super::choose(
-            administration,
-            &Ask {
-                recipient,
-                sender,
-                origin,
-                today,
-            },
-        )
+        let ask = Ask {
+            recipient,
+            sender,
+            origin,
+            today,
+        };
+        ways(administration, &ask).map(|ways| ways[0].clone())
     }
 
     fn administration() -> Administration {
@@ -264,6 +309,7 @@ mod tests {
                 allow_ucs2: false,
                 queue_limit: NonZeroU32::MIN,
             }],
+            fail_over: true,
             aliases: vec![AliasRecord {
                 alias: Alias::parse("ClaveMadrid").unwrap(),
                 status: AliasStatus::Inscribed,

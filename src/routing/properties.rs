@@ -93,6 +93,7 @@ fn administration() -> impl Strategy<Value = Administration> {
         default_language: Language::Es,
         origins: vec![OriginHost::parse("clave.gob.es").unwrap()],
         accounts,
+        fail_over: true,
         aliases,
         alias_policy,
     })
@@ -182,13 +183,23 @@ proptest! {
         let recipient = Recipient::parse(number).unwrap();
         let asked = asked.as_ref();
         let ask = Ask { recipient: &recipient, sender: asked, origin: None, today: today() };
-        match choose(&administration, &ask) {
-            Ok(route) => {
-                assert_lawful(&administration, asked, &route);
+        match ways(&administration, &ask) {
+            Ok(ways) => for (place, route) in ways.iter().enumerate() {
+                if std::ptr::eq(route.account, &administration.accounts[0]) {
+                    prop_assert_eq!(place, 0, "the primary account comes first");
+                    assert_lawful(&administration, asked, route);
+                }
+                // Whatever account takes over: rule 1.3.
+                if recipient.destination() == Destination::National {
+                    prop_assert!(is_lawful(&administration, route.sender, route.account.gateway));
+                }
+                let is_its_own = route.account.senders.contains(route.sender) || *route.sender == Sender::Common;
+                prop_assert!(is_its_own, "no sender of another account");
+                prop_assert!(asked.is_none_or(|asked| route.sender == asked || *route.sender == Sender::Common));
                 let allowed = &route.account.international.allowed_regions;
                 let region = recipient.region();
                 prop_assert!(region == Region::ES || allowed.contains(&region));
-            }
+            },
             Err(refused) => assert_true(&administration, &recipient, asked, refused),
         }
     }
@@ -204,7 +215,7 @@ proptest! {
         let origin = OriginHost::parse(&origin).unwrap();
         let ask = Ask { recipient: &recipient, sender: asked.as_ref(), origin: Some(&origin), today: today() };
         let is_listed = administration.origins.contains(&origin);
-        let refused = matches!(choose(&administration, &ask), Err(NoRoute::OriginNotAllowed));
+        let refused = matches!(ways(&administration, &ask), Err(NoRoute::OriginNotAllowed));
         prop_assert_eq!(refused, !is_listed);
     }
 }

@@ -18,6 +18,67 @@ use crate::domain::{AccountId, Reason};
 /// How long a measured latency is believed before it counts half.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
+/// Of an administration's new codes, in hundredths: what a lane is offered where another account could take them.
+///
+/// A failure halves it, a rest takes all of it, and an answer after a rest begins it anew at a tenth; then a tenth comes back
+/// every five seconds without a failure. So a sick account loses its codes at once and gets them back little by little, and one
+/// that fails now and then keeps some: the split does not flap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    hundredths: u8,
+    since: Option<Timestamp>,
+}
+
+impl Share {
+    /// Everything: a lane that has not failed.
+    pub const WHOLE: Self = Self {
+        hundredths: 100,
+        since: None,
+    };
+    /// What comes back in one step, in hundredths.
+    const STEP: u8 = 10;
+    /// How long a step takes.
+    const STEP_TIME: Duration = Duration::from_secs(5);
+
+    /// After a failed request.
+    #[must_use]
+    pub fn after_failure(self, now: Timestamp) -> Self {
+        Self {
+            hundredths: self.at(now) / 2,
+            since: Some(now),
+        }
+    }
+
+    /// While the lane rests.
+    #[must_use]
+    pub const fn resting() -> Self {
+        Self {
+            hundredths: 0,
+            since: None,
+        }
+    }
+
+    /// After the first answer behind a rest.
+    #[must_use]
+    pub const fn returning(now: Timestamp) -> Self {
+        Self {
+            hundredths: Self::STEP,
+            since: Some(now),
+        }
+    }
+
+    /// The share at `now`, 0 to 100.
+    pub fn at(self, now: Timestamp) -> u8 {
+        let Some(since) = self.since else {
+            return self.hundredths;
+        };
+        let quiet = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        let steps = quiet.as_secs() / Self::STEP_TIME.as_secs();
+        let back = u8::try_from(steps.min(10)).unwrap_or(10) * Self::STEP;
+        self.hundredths.saturating_add(back).min(100)
+    }
+}
+
 /// What a lane says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneReport {
@@ -25,12 +86,16 @@ pub struct LaneReport {
     pub latency: Duration,
     /// When that was.
     pub measured_at: Option<Timestamp>,
-    /// Most messages that one request carries.
+    /// Most messages that can be under way at one time: those of one request, times the requests that may be under way.
     pub batch: NonZeroU32,
-    /// When the request under way began, if there is one.
+    /// Since when all places for requests are taken, where they are: when the first of those under way began.
     pub busy_since: Option<Timestamp>,
-    /// Messages in the request under way.
+    /// Messages in the requests under way.
     pub in_flight: u32,
+    /// What the lane is offered of new codes where another account could take them.
+    pub share: Share,
+    /// Whether the rest is over and the lane looks for one message to try its gateway with.
+    pub probing: bool,
     /// Why the lane takes nothing, where it does not.
     pub closed: Option<LaneClosure>,
     /// Whether the lane rests because its gateway failed too often, and until when.
@@ -50,6 +115,8 @@ impl LaneReport {
             batch,
             busy_since: None,
             in_flight: 0,
+            share: Share::WHOLE,
+            probing: false,
             closed: None,
             rests_until: None,
             last_success: None,
@@ -60,6 +127,21 @@ impl LaneReport {
     /// Whether codes can be taken and go out at once.
     pub const fn is_well(&self) -> bool {
         self.closed.is_none() && self.rests_until.is_none()
+    }
+
+    /// Whether codes of another account that cannot send may come here: well, and not only trying.
+    pub const fn may_take_over(&self) -> bool {
+        self.is_well() && !self.probing
+    }
+
+    /// What the lane is to be offered of new codes at `now`, in hundredths: all of the next one while it looks for a message
+    /// to try its gateway with.
+    pub fn share_at(&self, now: Timestamp) -> u8 {
+        match (self.closed, self.probing) {
+            (Some(_), _) => 0,
+            (None, true) => 100,
+            (None, false) => self.share.at(now),
+        }
     }
 
     /// How long a request is expected to take at `now`. What was measured is believed less and less: it halves every
@@ -102,7 +184,7 @@ pub struct Lanes(Arc<Board>);
 struct Board {
     reports: Mutex<HashMap<AccountId, LaneReport>>,
     changed: watch::Sender<()>,
-    /// Rings when a lane has become well or unwell, which is rare.
+    /// Rings when a lane has become well or unwell, or may take over what others cannot send, which is rare.
     turned: watch::Sender<()>,
 }
 
@@ -120,9 +202,10 @@ impl Lanes {
     /// Puts a lane's report in place of its last one.
     pub fn publish(&self, account: &AccountId, report: LaneReport) {
         let mut reports = self.reports();
-        let is_well = report.is_well();
+        let wellness = |report: &LaneReport| (report.is_well(), report.may_take_over());
+        let is_well = wellness(&report);
         let before = reports.insert(account.clone(), report);
-        let was_well = before.map(|before| before.is_well());
+        let was_well = before.as_ref().map(wellness);
         drop(reports);
         self.0.changed.send_replace(());
         if was_well != Some(is_well) {
@@ -140,7 +223,7 @@ impl Lanes {
         self.0.changed.subscribe()
     }
 
-    /// Tells when any lane has become well or unwell.
+    /// Tells when any lane has become well or unwell, or able to take over.
     pub fn turns(&self) -> watch::Receiver<()> {
         self.0.turned.subscribe()
     }
@@ -214,6 +297,41 @@ mod tests {
                 SECOND * expected
             );
         }
+    }
+
+    #[test]
+    fn a_sick_lane_loses_its_share_at_once_and_gets_it_back_little_by_little() {
+        let now = Timestamp::UNIX_EPOCH;
+        let failed = Share::WHOLE.after_failure(now);
+        assert_eq!(failed.at(now), 50);
+        assert_eq!(failed.after_failure(now).at(now), 25);
+        assert_eq!(failed.at(now + SECOND * 4), 50);
+        assert_eq!(failed.at(now + SECOND * 25), 100);
+        assert_eq!(Share::resting().at(now + SECOND * 1000), 0);
+        let back = Share::returning(now);
+        for (seconds, share) in [(0, 10), (5, 20), (30, 70), (45, 100), (100_000, 100)] {
+            assert_eq!(back.at(now + SECOND * seconds), share);
+        }
+        // A clock that went back gives nothing.
+        assert_eq!(back.at(now - SECOND * 100), 10);
+    }
+
+    #[test]
+    fn a_closed_lane_is_offered_nothing_and_a_probing_one_the_next_code() {
+        let now = Timestamp::UNIX_EPOCH;
+        let probing = LaneReport {
+            share: Share::resting(),
+            probing: true,
+            ..report()
+        };
+        assert_eq!(probing.share_at(now), 100);
+        assert!(!probing.may_take_over());
+        let closed = LaneReport {
+            closed: Some(LaneClosure::Paused),
+            ..probing
+        };
+        assert_eq!(closed.share_at(now), 0);
+        assert_eq!(report().share_at(now), 100);
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod changes;
 mod content;
 mod health;
 mod lanes;
+mod reports;
 pub mod sealing;
 pub mod sqlite;
+mod ways;
 
 use std::{fmt, num::NonZeroU32};
 
@@ -18,14 +20,16 @@ use thiserror::Error;
 
 use crate::domain::{
     AccountId, AttemptToken, CallerName, CredentialsVersion, Delivery, DeliveryId, DeliveryState,
-    Dir3, EffectiveSender, Encoding, GatewayMessageId, Language, OneTimeCode, OriginHost, Purpose,
-    Reason, Recipient, Reference, RequestId, SecretText, Sender,
+    Dir3, Encoding, GatewayMessageId, Language, OneTimeCode, OriginHost, Purpose, Reason,
+    Recipient, Reference, RequestId, SecretText, Sender,
 };
 
 pub use changes::{Changes, DeliveryWatch, LaneBell};
 pub use content::Content;
 pub use health::{Health, Trouble};
-pub use lanes::{LaneReport, Lanes};
+pub use lanes::{LaneReport, Lanes, Share};
+pub use reports::{Applied, NewReport, ReportEffect};
+pub use ways::{HandOver, Neighbour, Way, Which};
 
 /// Identifies a request: repeats of it are one delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,18 +51,14 @@ pub struct NewDelivery {
     pub content: Content,
     /// Who pays.
     pub administration: Dir3,
-    /// The account that carries it.
-    pub account: AccountId,
-    /// Most deliveries that may wait for this account.
-    pub queue_limit: NonZeroU32,
+    /// The account and sender that are to carry it.
+    pub way: Way,
+    /// The other lawful ways, in order: one of them takes it where the first takes nothing, or cannot send it.
+    pub other_ways: Vec<Way>,
     /// Who gets it.
     pub recipient: Recipient,
     /// The composed text.
     pub text: SecretText,
-    /// The sender on the wire.
-    pub sender: Sender,
-    /// What the citizen sees.
-    pub effective_sender: EffectiveSender,
     /// Why the code is sent.
     pub purpose: Purpose,
     /// The language of the text.
@@ -84,7 +84,7 @@ pub enum Acceptance {
     Replayed(Delivery),
     /// Another request had been accepted under this id.
     Reused,
-    /// Too many deliveries wait for this account.
+    /// Too many deliveries wait for this account, and no other way takes it.
     QueueFull,
     /// The account takes nothing new.
     LaneClosed(LaneClosure),
@@ -132,6 +132,8 @@ pub struct LeaseRequest {
     pub now: Timestamp,
     /// A code that expires at or before this moment cannot make it any more: now plus the gateway's expected latency.
     pub must_outlive: Timestamp,
+    /// Until when a report may settle these attempts, should nobody record an outcome; `None` where the gateway sends none.
+    pub report_deadline: Option<Timestamp>,
 }
 
 /// Deliveries whose attempt is committed as started under one token.
@@ -232,6 +234,8 @@ pub struct Recovered {
     pub uncertain: u64,
     /// Attempts of unknown outcome whose account asks for one resend: waiting again.
     pub waiting: u64,
+    /// Attempts of unknown outcome about which a report had come already: `DELIVERED` or `FAILED`.
+    pub reported: u64,
     /// Deliveries from the future: the clock went back while no process ran, so nobody can say whether they are late. Now
     /// `EXPIRED`.
     pub from_the_future: u64,
@@ -327,6 +331,13 @@ pub trait Store: Send + Sync + fmt::Debug {
         closing: Option<LaneClosing>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+    /// Gives deliveries that wait, and of which nothing may have been sent, to other accounts of their administration; answers
+    /// how many.
+    async fn hand_over(&self, request: HandOver) -> Result<u64, StoreError>;
+    /// Keeps what a gateway says about a message and lets it settle the delivery; idempotent.
+    async fn apply_report(&self, report: NewReport) -> Result<Applied, StoreError>;
+    /// Forgets reports received before that moment which no delivery was ever known for; answers how many are left.
+    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError>;
     /// Whether a lane may work with these credentials; others than the rejected ones open it again.
     async fn open_lane(
         &self,

@@ -23,7 +23,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::Content;
-use crate::domain::{CredentialsVersion, DeliveryId, Recipient, Region, SecretText};
+use crate::domain::{
+    AccountId, CredentialsVersion, DeliveryId, Recipient, Region, ReportPath, ReportedNumber,
+    SecretText,
+};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
@@ -65,6 +68,7 @@ pub struct Sealer {
     recipients: Hmac<Sha256>,
     fingerprints: Hmac<Sha256>,
     credentials: Hmac<Sha256>,
+    report_paths: Hmac<Sha256>,
     check: [u8; 16],
 }
 
@@ -136,6 +140,7 @@ impl Sealer {
             recipients: keyed(b"recipients"),
             fingerprints: keyed(b"fingerprints"),
             credentials: keyed(b"credentials"),
+            report_paths: keyed(b"report paths"),
             check,
         }
     }
@@ -147,12 +152,36 @@ impl Sealer {
 
     /// Keyed hash of a number.
     pub fn recipient_hash(&self, recipient: &Recipient) -> RecipientHash {
+        self.number_hash(recipient.expose_e164())
+    }
+
+    /// Keyed hash of a number as a gateway names it: that of the recipient if it is the same number.
+    pub fn reported_hash(&self, number: &ReportedNumber) -> RecipientHash {
+        self.number_hash(number.expose_e164())
+    }
+
+    fn number_hash(&self, e164: &str) -> RecipientHash {
         self.recipients
             .clone()
-            .chain_update(recipient.expose_e164().as_bytes())
+            .chain_update(e164.as_bytes())
             .finalize()
             .into_bytes()
             .into()
+    }
+
+    /// The unguessable part of an account's report address: 128 bits that follow from the installation's key, so that nothing
+    /// needs to be kept, and that another `version` makes new.
+    pub fn report_path(&self, account: &AccountId, version: u32) -> ReportPath {
+        let hash = self
+            .report_paths
+            .clone()
+            .chain_update(version.to_be_bytes())
+            .chain_update(account.as_str())
+            .finalize()
+            .into_bytes();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        ReportPath::from_bytes(bytes)
     }
 
     /// Keyed hash of what a request said: comparing it tells a repeat from another request, and without the key it tells

@@ -18,6 +18,20 @@ pub const DELIVERIES_EXPIRED: &str = "clave_otp_deliveries_expired_total";
 pub const ATTEMPTS: &str = "clave_otp_attempts_total";
 /// Counter by `account`: rests of a lane whose gateway failed too often in a row.
 pub const LANE_RESTS: &str = "clave_otp_lane_rests_total";
+/// Counter by `account`: deliveries that went from it to another account of their administration, unsent.
+pub const HANDED_OVER: &str = "clave_otp_deliveries_handed_over_total";
+/// Counter by `account` and `effect`: what became of what gateways reported.
+pub const REPORTS: &str = "clave_otp_reports_total";
+/// Counter by `account` and `problem`: requests to the report addresses that were not believed or not understood.
+pub const CALLBACKS_REFUSED: &str = "clave_otp_report_requests_refused_total";
+/// Gauge: reports that no delivery is known for yet.
+pub const REPORTS_EARLY: &str = "clave_otp_reports_early";
+/// Counter: connections of the reports' port turned away because all places were taken.
+pub const REPORTS_CONNECTIONS_REFUSED: &str = "clave_otp_reports_connections_refused_total";
+/// Counter: connections of the reports' port that were closed because they took too long.
+pub const REPORTS_TIMEOUTS: &str = "clave_otp_reports_timeouts_total";
+/// Histogram by `account`: from the gateway's yes to the report that the handset has it, in seconds.
+pub const GATEWAY_TO_HANDSET_SECONDS: &str = "clave_otp_gateway_to_handset_seconds";
 /// Counter by `account`: segments that gateways took.
 pub const SEGMENTS: &str = "clave_otp_segments_total";
 /// Histogram by `account`: from acceptance to the gateway's yes, in seconds.

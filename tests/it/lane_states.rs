@@ -17,9 +17,9 @@ use clave_otp::{
     },
     gateway::{Gateway, Message, Outcome},
     store::{
-        Acceptance, Cancellation, Changes, Content, LaneClosing, LaneClosure, Lanes, LeaseRequest,
-        Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey, Sequence,
-        Settlement, Store, StoreError, sqlite::SqliteStore,
+        Acceptance, Applied, Cancellation, Changes, Content, HandOver, LaneClosing, LaneClosure,
+        Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered,
+        Recovery, RequestKey, Sequence, Settlement, Store, StoreError, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -82,6 +82,9 @@ fn lane(gateway: Arc<Scripted>) -> LaneSettings {
         report_window: None,
         credentials: CredentialsVersion::from_bytes([0; 16]),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
+        max_in_flight: NonZeroU32::MIN,
+        max_rest: Duration::from_secs(10),
+        neighbours: Vec::new(),
     }
 }
 
@@ -294,6 +297,18 @@ impl Store for SlowDisk {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.store.settle(token, settlements, closing, now).await
+    }
+
+    async fn hand_over(&self, request: HandOver) -> Result<u64, StoreError> {
+        self.store.hand_over(request).await
+    }
+
+    async fn apply_report(&self, report: NewReport) -> Result<Applied, StoreError> {
+        self.store.apply_report(report).await
+    }
+
+    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.store.forget_early_reports(before).await
     }
 
     async fn open_lane(

@@ -11,7 +11,7 @@ use clave_otp::{
     },
     store::{
         Acceptance, Content, ContentParts, LeaseRequest, NewDelivery, Recovery, RequestKey,
-        Settlement, Store,
+        Settlement, Store, Way,
         sealing::Sealer,
         sqlite::{SqliteOptions, SqliteStore},
     },
@@ -76,12 +76,10 @@ fn new_delivery(request_id: &str) -> NewDelivery {
             reference: None,
         }),
         administration,
-        account: account(),
-        queue_limit: NonZeroU32::new(1000).unwrap(),
+        way: way(&account()),
+        other_ways: Vec::new(),
         recipient,
         text: SecretText::new("Cl@ve: su codigo es 748291".into()),
-        sender: Sender::parse("ClaveMadrid").unwrap(),
-        effective_sender: EffectiveSender::national(&Sender::parse("ClaveMadrid").unwrap()),
         purpose: Purpose::Login,
         language: Language::Es,
         encoding: Encoding::Gsm7,
@@ -89,6 +87,17 @@ fn new_delivery(request_id: &str) -> NewDelivery {
         reference: None,
         create_time,
         expire_time,
+    }
+}
+
+/// Under the alias that all accounts here share.
+pub fn way(account: &AccountId) -> Way {
+    let sender = Sender::parse("ClaveMadrid").unwrap();
+    Way {
+        account: account.clone(),
+        queue_limit: NonZeroU32::new(1000).unwrap(),
+        effective_sender: EffectiveSender::national(&sender),
+        sender,
     }
 }
 
@@ -109,6 +118,7 @@ fn lease_at(now: Timestamp) -> LeaseRequest {
         limit: NonZeroU32::new(500).unwrap(),
         now,
         must_outlive: now,
+        report_deadline: None,
     }
 }
 

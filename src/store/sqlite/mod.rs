@@ -25,16 +25,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Acceptance, Cancellation, Changes, Content, Health, LaneClosing, LaneClosure, Lanes,
-    LeaseRequest, Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey,
-    Sequence, Settlement, Store, StoreError, Trouble, Work,
+    Acceptance, Applied, Cancellation, Changes, Content, HandOver, Health, LaneClosing,
+    LaneClosure, Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt,
+    Recovered, Recovery, RequestKey, Sequence, Settlement, Store, StoreError, Trouble, Work,
     sealing::{OpenError, Sealer},
 };
 use crate::domain::{AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Sender};
 use readers::Readers;
 pub use schema::OpenStoreError;
 use schema::Ownership;
-use transactions::{SealedDelivery, SealedWork};
+use transactions::{SealedDelivery, SealedReport, SealedWork};
 use writer::Writer;
 
 /// How long a caller waits unless it is said otherwise.
@@ -287,6 +287,31 @@ impl Store for SqliteStore {
                     None => Ok(()),
                 }
             })
+            .await
+    }
+
+    async fn hand_over(&self, request: HandOver) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |unit| transactions::hand_over(unit, &request))
+            .await
+    }
+
+    async fn apply_report(&self, report: NewReport) -> Result<Applied, StoreError> {
+        let recipient = report.report.recipient.as_ref();
+        let sealed = SealedReport {
+            recipient_hash: recipient.map(|number| self.sealer.reported_hash(number)),
+            new: report,
+        };
+        self.writer
+            .try_write(self.max_wait, move |unit| {
+                transactions::apply_report(unit, &sealed)
+            })
+            .await
+    }
+
+    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |unit| transactions::forget_early_reports(unit, before))
             .await
     }
 

@@ -1,7 +1,8 @@
 //! The one thread that writes, and commits in groups.
 //!
 //! While one group is on its way to the disk the next one gathers; one flush serves all that wait. A transaction's answer
-//! leaves only when its group is on the disk.
+//! leaves only when its group is on the disk. A transaction that meets an unreadable row fails alone: its group is rolled back
+//! and each member is committed by itself.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -75,7 +76,7 @@ trait Job: Send {
 }
 
 struct Pending<T, F> {
-    transaction: Option<F>,
+    transaction: F,
     value: Option<T>,
     sender: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -83,16 +84,16 @@ struct Pending<T, F> {
 impl<T, F> Job for Pending<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send,
+    F: FnMut(&mut Unit<'_>) -> rusqlite::Result<T> + Send,
 {
     fn is_abandoned(&self) -> bool {
         self.sender.is_closed()
     }
 
     fn run(&mut self, unit: &mut Unit<'_>) -> rusqlite::Result<()> {
-        if let Some(transaction) = self.transaction.take() {
-            self.value = Some(transaction(unit)?);
-        }
+        // A value of an earlier run was rolled back.
+        self.value = None;
+        self.value = Some((self.transaction)(unit)?);
         Ok(())
     }
 
@@ -144,7 +145,7 @@ impl Writer {
     pub(super) async fn try_write<T: Send + 'static>(
         &self,
         max_wait: Duration,
-        transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
+        transaction: impl FnMut(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         if let Some(trouble) = self.health.trouble() {
             return Err(StoreError::Unavailable(trouble));
@@ -165,7 +166,7 @@ impl Writer {
     /// Runs a transaction; waits for its turn however many wait. For what must not be refused.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
+        transaction: impl FnMut(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(transaction);
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
@@ -176,11 +177,11 @@ impl Writer {
 type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
 
 fn job<T: Send + 'static>(
-    transaction: impl FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
+    transaction: impl FnMut(&mut Unit<'_>) -> rusqlite::Result<T> + Send + 'static,
 ) -> (Box<dyn Job>, Answer<T>) {
     let (sender, receiver) = oneshot::channel();
     let job = Box::new(Pending {
-        transaction: Some(transaction),
+        transaction,
         value: None,
         sender,
     });
@@ -215,7 +216,7 @@ impl Desk {
             }
             group.retain(|job| !job.is_abandoned());
             if !group.is_empty() {
-                self.commit(&mut group);
+                self.commit_all(&mut group);
             }
         }
         // The last close also folds the write-ahead log back into the database.
@@ -224,20 +225,31 @@ impl Desk {
         }
     }
 
-    /// Runs one group in one transaction, then answers each of its members.
-    fn commit(&mut self, group: &mut Vec<Box<dyn Job>>) {
+    /// Commits a group as one, or each member by itself where one of them met an unreadable row.
+    fn commit_all(&mut self, group: &mut Vec<Box<dyn Job>>) {
         metrics::histogram!(names::STORE_GROUP_SIZE)
             .record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
-        let committed = match self.run_group(group) {
+        let committed = self.commit(group);
+        if matches!(committed, Err(Failure::Row(_))) && group.len() > 1 {
+            for mut job in group.drain(..) {
+                let committed = self.commit(std::slice::from_mut(&mut job));
+                job.answer(&committed);
+            }
+        }
+        for job in group.drain(..) {
+            job.answer(&committed);
+        }
+    }
+
+    /// Runs one group in one transaction and tells whoever watches.
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Committed {
+        match self.run_group(group) {
             Ok(notes) => {
                 crash_points::reach(Point::AfterCommit);
                 self.publish(notes);
                 Ok(())
             }
             Err(error) => Err(self.note_failure(&error, group.len())),
-        };
-        for job in group.drain(..) {
-            job.answer(&committed);
         }
     }
 

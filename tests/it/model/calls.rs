@@ -9,7 +9,7 @@ use clave_otp::{
     },
     store::{
         Acceptance, Cancellation, Content, ContentParts, LaneClosing, LeaseRequest, Leased,
-        NewDelivery, RequestKey, Settlement, Store as _, sqlite::SqliteStore,
+        NewDelivery, RequestKey, Settlement, Store as _, Way, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -198,12 +198,15 @@ impl Accepting {
             key: self.key.clone(),
             content: self.content(),
             administration: administration(),
-            account: self.account.clone(),
-            queue_limit: NonZeroU32::new(u32::try_from(QUEUE_LIMIT).unwrap()).unwrap(),
+            way: Way {
+                account: self.account.clone(),
+                queue_limit: NonZeroU32::new(u32::try_from(QUEUE_LIMIT).unwrap()).unwrap(),
+                sender: Sender::Common,
+                effective_sender: EffectiveSender::national(&Sender::Common),
+            },
+            other_ways: Vec::new(),
             recipient: self.recipient.clone(),
             text: SecretText::new(self.text()),
-            sender: Sender::Common,
-            effective_sender: EffectiveSender::national(&Sender::Common),
             purpose: Purpose::Login,
             language: Language::Es,
             encoding: Encoding::Gsm7,

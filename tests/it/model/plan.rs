@@ -44,6 +44,7 @@ impl Model {
                 limit: NonZeroU32::new(*limit).unwrap(),
                 now,
                 must_outlive: now + jiff::SignedDuration::from_secs((*margin_seconds).into()),
+                report_deadline: None,
             }),
             Step::Settle {
                 lease,

@@ -13,6 +13,7 @@ CREATE TABLE deliveries (
     fingerprint        BLOB NOT NULL,       -- keyed hash of the request's content
     administration     TEXT NOT NULL,
     account            TEXT NOT NULL,
+    ways               TEXT,                -- where there is a choice: a line for each lawful way, the first one included
     state              INTEGER NOT NULL,
     reason             TEXT,
     sender             TEXT NOT NULL,       -- on the wire
@@ -51,6 +52,8 @@ CREATE INDEX deliveries_expiring ON deliveries (expire_time) WHERE state = 1;
 CREATE INDEX deliveries_sending ON deliveries (account) WHERE state = 2;
 -- What a newer code for the same citizen supersedes.
 CREATE INDEX deliveries_pending ON deliveries (recipient_hash) WHERE state <= 2;
+-- What a report is about, where it names the gateway's id alone.
+CREATE INDEX deliveries_by_message ON deliveries (gateway_message_id, account) WHERE gateway_message_id IS NOT NULL;
 -- What callers list.
 CREATE INDEX deliveries_of_administration ON deliveries (administration, seq);
 CREATE INDEX deliveries_by_reference ON deliveries (reference, seq) WHERE reference IS NOT NULL;
@@ -67,6 +70,22 @@ CREATE TABLE attempts (
     gateway_code INTEGER,
     PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
+
+-- What gateways said later, each saying once. Without a delivery: it came before the answer that tells whose message it is, and
+-- waits for that.
+CREATE TABLE reports (
+    seq            INTEGER PRIMARY KEY,
+    delivery       INTEGER REFERENCES deliveries (seq),
+    account        TEXT NOT NULL,
+    message_id     TEXT,
+    recipient_hash BLOB,                    -- keyed hash of the number that the gateway names
+    news           TEXT NOT NULL,           -- delivered, failed, waiting, unknown
+    reason         TEXT,
+    status         TEXT NOT NULL,           -- the gateway's own word
+    receive_time   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX reports_of_delivery ON reports (delivery) WHERE delivery IS NOT NULL;
+CREATE INDEX reports_early ON reports (account, message_id) WHERE delivery IS NULL;
 
 -- Lanes that are paused, or whose gateway rejected the account's credentials.
 CREATE TABLE lanes (

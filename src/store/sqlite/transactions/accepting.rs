@@ -1,4 +1,4 @@
-//! A delivery comes in.
+//! A delivery comes in, on the first of its ways that takes it.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use super::lanes::closure_of;
 use crate::{
     domain::{AccountId, Delivery, DeliveryId, DeliveryState, Reference},
     store::{
-        Acceptance, NewDelivery, Receipt,
+        Acceptance, NewDelivery, Receipt, Way,
         sealing::{Fingerprint, RecipientHash},
         sqlite::{
             reads,
             rows::{self, as_kept, micros},
             writer::Unit,
         },
+        ways,
     },
 };
 
@@ -37,11 +38,12 @@ pub(in crate::store::sqlite) fn accept(
     let new = &sealed.new;
     let earlier =
         |unit: &Unit<'_>| reads::receipt_of(unit.connection, &new.key, &sealed.fingerprint);
-    if let Some(refusal) = not_now(unit, new)? {
+    let way = match open_way(unit, new)? {
+        Ok(way) => way,
         // A repeat takes no place in the queue, so it is answered whatever the lane's state.
-        return Ok(earlier(unit)?.map_or(refusal, Acceptance::from));
-    }
-    if insert(unit, sealed)? == 0 {
+        Err(refusal) => return Ok(earlier(unit)?.map_or(refusal, Acceptance::from)),
+    };
+    if insert(unit, sealed, way)? == 0 {
         return Ok(match earlier(unit)? {
             Some(receipt) => receipt.into(),
             // The only other unique column is the id, which is random.
@@ -49,24 +51,41 @@ pub(in crate::store::sqlite) fn accept(
         });
     }
     supersede_older(unit, sealed)?;
-    unit.note_waiting(&new.account, 1);
+    unit.note_waiting(&way.account, 1);
     unit.note_change(new.id);
-    Ok(Acceptance::Stored(stored(sealed)))
+    Ok(Acceptance::Stored(stored(sealed, way)))
 }
 
-/// Why the account takes nothing new just now.
-fn not_now(unit: &Unit<'_>, new: &NewDelivery) -> rusqlite::Result<Option<Acceptance>> {
-    if unit.waiting_for(&new.account) >= u64::from(new.queue_limit.get()) {
+/// The first way that takes the delivery; where none does, why the first of all does not.
+fn open_way<'a>(
+    unit: &Unit<'_>,
+    new: &'a NewDelivery,
+) -> rusqlite::Result<Result<&'a Way, Acceptance>> {
+    let Some(refusal) = not_now(unit, new, &new.way)? else {
+        return Ok(Ok(&new.way));
+    };
+    for way in &new.other_ways {
+        if not_now(unit, new, way)?.is_none() {
+            return Ok(Ok(way));
+        }
+    }
+    Ok(Err(refusal))
+}
+
+/// Why the account of a way takes nothing new just now.
+fn not_now(unit: &Unit<'_>, new: &NewDelivery, way: &Way) -> rusqlite::Result<Option<Acceptance>> {
+    let waiting = unit.waiting_for(&way.account);
+    if waiting >= u64::from(way.queue_limit.get()) {
         return Ok(Some(Acceptance::QueueFull));
     }
-    if let Some(closure) = closure_of(unit.connection, &new.account)? {
+    if let Some(closure) = closure_of(unit.connection, &way.account)? {
         return Ok(Some(Acceptance::LaneClosed(closure)));
     }
     let wait = unit
         .lanes
-        .report(&new.account)
+        .report(&way.account)
         .map_or(Duration::ZERO, |report| {
-            report.expected_wait(unit.waiting_for(&new.account), new.create_time)
+            report.expected_wait(waiting, new.create_time)
         });
     let arrival = new.create_time.checked_add(wait).unwrap_or(Timestamp::MAX);
     Ok((arrival >= new.expire_time).then_some(Acceptance::CannotArriveInTime))
@@ -112,15 +131,15 @@ fn supersede_older(unit: &mut Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Re
     Ok(())
 }
 
-fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {
+fn insert(unit: &Unit<'_>, sealed: &SealedDelivery, way: &Way) -> rusqlite::Result<usize> {
     let new = &sealed.new;
     unit.connection
         .prepare_cached(
             "INSERT INTO deliveries (id, caller, request_id, fingerprint, administration, account, state, sender, \
              effective_sender, destination, masked_recipient, recipient_hash, sealed_recipient, sealed_text, purpose, \
-             language, encoding, segments, reference, create_time, expire_time, update_time) \
+             language, encoding, segments, reference, create_time, expire_time, update_time, ways) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
-             ?20) ON CONFLICT DO NOTHING",
+             ?20, ?22) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             new.id.as_bytes(),
@@ -128,10 +147,10 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {
             new.key.request_id.as_bytes(),
             sealed.fingerprint,
             new.administration.as_str(),
-            new.account.as_str(),
+            way.account.as_str(),
             DeliveryState::Accepted.to_stored(),
-            new.sender.as_str(),
-            new.effective_sender.as_str(),
+            way.sender.as_str(),
+            way.effective_sender.as_str(),
             new.recipient.destination().as_str(),
             sealed.masked_recipient,
             sealed.recipient_hash,
@@ -144,20 +163,21 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Result<usize> {
             new.reference.as_ref().map(Reference::as_str),
             micros(new.create_time),
             micros(new.expire_time),
+            ways::to_stored(&new.way, &new.other_ways),
         ])
 }
 
 /// The delivery as it is read again after it was stored.
-fn stored(sealed: &SealedDelivery) -> Delivery {
+fn stored(sealed: &SealedDelivery, way: &Way) -> Delivery {
     let new = &sealed.new;
     Delivery {
         id: new.id,
         caller: new.key.caller.clone(),
         administration: new.administration.clone(),
-        account: new.account.clone(),
+        account: way.account.clone(),
         state: DeliveryState::Accepted,
         reason: None,
-        sender: new.effective_sender.clone(),
+        sender: way.effective_sender.clone(),
         destination: new.recipient.destination(),
         masked_recipient: sealed.masked_recipient.clone(),
         purpose: new.purpose,

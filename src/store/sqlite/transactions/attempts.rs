@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{endings::expire, lanes::closure_of};
+use super::{endings::expire, lanes::closure_of, reporting};
 use crate::{
     domain::{AccountId, AttemptToken, DeliveryId, DeliveryState, GatewayMessageId, Reason},
     store::{
@@ -59,7 +59,7 @@ pub(in crate::store::sqlite) fn lease(
             .into_iter()
             .partition(|taken| taken.expire_time > request.must_outlive);
         for taken in &live {
-            begin_attempt(unit, taken, token, request.now)?;
+            begin_attempt(unit, taken, token, request)?;
         }
         for taken in &late {
             expire(unit, taken.id, request.now)?;
@@ -86,17 +86,21 @@ fn begin_attempt(
     unit: &mut Unit<'_>,
     sealed: &SealedWork,
     token: AttemptToken,
-    now: Timestamp,
+    request: &LeaseRequest,
 ) -> rusqlite::Result<()> {
+    let now = request.now;
+    // The deadline stays where nobody records an outcome: a report may settle what the next start calls uncertain.
     unit.connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 2, attempts = ?2, attempt_token = ?3, update_time = ?4 WHERE id = ?1",
+            "UPDATE deliveries SET state = 2, attempts = ?2, attempt_token = ?3, update_time = ?4, report_deadline = ?5 \
+             WHERE id = ?1",
         )?
         .execute(params![
             sealed.id.as_bytes(),
             sealed.attempt,
             token.as_bytes(),
             micros(now),
+            request.report_deadline.map(micros),
         ])?;
     unit.connection
         .prepare_cached(
@@ -163,17 +167,18 @@ pub(in crate::store::sqlite) fn settle(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let row = SettledRow::of(settlement);
-    let held: Option<(i64, u32, AccountId, DeliveryState)> = unit
+    let held: Option<(i64, u32, AccountId, DeliveryState, bool)> = unit
         .connection
         .prepare_cached(
             "UPDATE deliveries SET maybe_sent = maybe_sent OR ?11, \
              state = CASE WHEN (?4 IN (5, 6) OR (?4 = 1 AND superseded)) AND (maybe_sent OR ?11) THEN 7 \
              WHEN ?4 = 1 AND superseded THEN 9 ELSE ?4 END, \
              reason = ?5, gateway_code = ?6, gateway_message_id = ?7, \
-             not_before = ?8, report_deadline = ?9, attempt_token = NULL, update_time = ?3, \
+             not_before = ?8, report_deadline = coalesce(?9, report_deadline), attempt_token = NULL, update_time = ?3, \
              submit_time = CASE WHEN ?10 THEN ?3 ELSE submit_time END, \
              sealed_text = CASE WHEN ?4 = 1 AND NOT superseded THEN sealed_text END \
-             WHERE id = ?1 AND state = 2 AND attempt_token = ?2 RETURNING seq, attempts, account, state",
+             WHERE id = ?1 AND state = 2 AND attempt_token = ?2 \
+             RETURNING seq, attempts, account, state, report_deadline IS NOT NULL",
         )?
         .query_row(
             params![
@@ -195,11 +200,12 @@ pub(in crate::store::sqlite) fn settle(
                     found.get(1)?,
                     rows::text(found, 2, |text| AccountId::parse(text).ok())?,
                     rows::state(found, 3)?,
+                    found.get(4)?,
                 ))
             },
         )
         .optional()?;
-    let Some((seq, attempt, account, state)) = held else {
+    let Some((seq, attempt, account, state, has_reports)) = held else {
         tracing::warn!(delivery = %id, "store: an outcome came for a delivery that is not held any more; left alone");
         return Ok(());
     };
@@ -219,6 +225,9 @@ pub(in crate::store::sqlite) fn settle(
     unit.note_change(id);
     if state == DeliveryState::Accepted {
         unit.note_waiting(&account, 1);
+    }
+    if has_reports {
+        reporting::after_outcome(unit, seq, &account, row.message_id, now)?;
     }
     Ok(())
 }

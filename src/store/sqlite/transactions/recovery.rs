@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::reporting;
 use crate::{
     domain::{DeliveryId, Reason},
     store::{
@@ -24,7 +25,10 @@ pub(in crate::store::sqlite) fn recover(
          WHERE outcome IS NULL AND delivery IN (SELECT seq FROM deliveries WHERE state = 2)",
         params![now, Reason::ATTEMPT_INTERRUPTED],
     )?;
-    let mut recovered = Recovered::default();
+    let mut recovered = Recovered {
+        reported: reporting::settle_interrupted(unit, recovery.now)?,
+        ..Recovered::default()
+    };
     for account in &recovery.resend_once {
         let again = unit.connection.execute(
             "UPDATE deliveries SET state = 1, maybe_sent = 1, reason = ?2, attempt_token = NULL, update_time = ?1 \

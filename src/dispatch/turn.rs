@@ -1,0 +1,272 @@
+//! One request of a lane: what was leased is handed over, and what became of it is recorded.
+//!
+//! Must not know: when the lane takes work, how long it rests.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use jiff::Timestamp;
+
+use super::{lane::LaneSettings, notes, settle::Rules};
+use crate::{
+    clock::Clock,
+    crash_points::{self, Point},
+    domain::{AttemptToken, DeliveryId, Reason},
+    gateway::{Message, Outcome, Verdict},
+    store::{LaneClosing, Settlement, Store, StoreError, Work},
+};
+
+/// What all requests of a lane share.
+pub(super) struct Core {
+    pub(super) settings: LaneSettings,
+    pub(super) rules: Rules,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What one request is to carry.
+pub(super) struct Assignment {
+    pub(super) token: AttemptToken,
+    pub(super) work: Vec<Work>,
+    /// Leased with it, but sealed with another key.
+    pub(super) unreadable: Vec<DeliveryId>,
+    /// How long the gateway is expected to take.
+    pub(super) latency: Duration,
+    /// How long what was not sent waits before it is tried again.
+    pub(super) pause: Duration,
+}
+
+/// What a request came to.
+pub(super) struct Ended {
+    /// How long the gateway took; `None` where nothing was handed over.
+    pub(super) took: Option<Duration>,
+    pub(super) summary: Summary,
+}
+
+impl Core {
+    /// Hands over and records.
+    pub(super) async fn turn(self: Arc<Self>, assignment: Assignment) -> Ended {
+        crash_points::reach(Point::AfterAttemptRecord);
+        let (outcomes, took) = self.submit(&assignment).await;
+        crash_points::reach(Point::AfterGatewayAnswer);
+        let summary = Summary::of(&outcomes);
+        self.record(assignment, outcomes, &summary).await;
+        Ended { took, summary }
+    }
+
+    /// A code that expires by then cannot be with the gateway in time.
+    pub(super) fn must_outlive(now: Timestamp, latency: Duration) -> Timestamp {
+        now.checked_add(latency.max(LEAST_LATENCY))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Hands over what still has time, in one request; the outcome of each piece of work, `None` for what came too late: a
+    /// commit can take long on a slow disk.
+    async fn submit(&self, assignment: &Assignment) -> (Vec<Option<Outcome>>, Option<Duration>) {
+        let work = &assignment.work;
+        let now = self.clock.now();
+        let must_outlive = Self::must_outlive(now, assignment.latency);
+        // A code with less than the margin left is let go, so that it cannot hold back its batch.
+        let start_by = must_outlive
+            .checked_add(START_MARGIN)
+            .unwrap_or(Timestamp::MAX);
+        let in_time = |work: &&Work| work.expire_time > start_by;
+        let messages: Vec<Message> = work
+            .iter()
+            .filter(in_time)
+            .map(|work| message(work, now))
+            .collect();
+        let (mut told, mut took) = (Vec::new(), None);
+        if !messages.is_empty() {
+            let begin = self.clock.uptime();
+            // The code with the least time left decides for its batch; one that is held back so waits or expires alone.
+            let start_within = work
+                .iter()
+                .filter(in_time)
+                .map(|work| work.expire_time.duration_since(must_outlive))
+                .min()
+                .and_then(|left| Duration::try_from(left).ok())
+                .unwrap_or_default();
+            told = self.settings.gateway.submit(&messages, start_within).await;
+            let duration = self.clock.uptime().saturating_sub(begin);
+            notes::submitted(&self.settings.account, messages.len(), duration);
+            took = Some(duration);
+        }
+        // An adapter that answered for fewer messages than it was given has told nothing about the others.
+        let mut told = told
+            .into_iter()
+            .chain(std::iter::repeat_with(|| Outcome::Uncertain {
+                reason: Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN),
+            }));
+        let outcomes = work
+            .iter()
+            .map(|work| if in_time(&work) { told.next() } else { None })
+            .collect();
+        (outcomes, took)
+    }
+
+    async fn record(
+        &self,
+        assignment: Assignment,
+        outcomes: Vec<Option<Outcome>>,
+        summary: &Summary,
+    ) {
+        let now = self.clock.now();
+        // Only a request that failed as a whole is a reason to go easy on the gateway.
+        let pause = if summary.failed {
+            assignment.pause
+        } else {
+            MIN_PAUSE
+        };
+        let retry_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        let settlements: Vec<(DeliveryId, Settlement)> = assignment
+            .work
+            .iter()
+            .zip(outcomes)
+            .map(|(work, outcome)| {
+                notes::outcome(&self.settings.account, work, outcome.as_ref(), now);
+                let settlement = match outcome {
+                    Some(outcome) => self.rules.settle(work, outcome, now, retry_at),
+                    None => Settlement::Expired,
+                };
+                (work.id, settlement)
+            })
+            .collect();
+        let unreadable = assignment.unreadable.iter().map(|id| {
+            let reason = Reason::known(Reason::STORE_UNREADABLE);
+            (*id, Settlement::Failed { reason, code: None })
+        });
+        let settlements = settlements.into_iter().chain(unreadable).collect();
+        let closing = summary.credentials_rejected.then(|| LaneClosing {
+            account: self.settings.account.clone(),
+            credentials: self.settings.credentials,
+        });
+        self.settle_until_kept(assignment.token, settlements, closing)
+            .await;
+    }
+
+    /// What is known must reach the disk: without it a restart would have to call it `UNCERTAIN`. Also while the service
+    /// stops; its grace time ends this then.
+    async fn settle_until_kept(
+        &self,
+        token: AttemptToken,
+        settlements: Vec<(DeliveryId, Settlement)>,
+        closing: Option<LaneClosing>,
+    ) {
+        for pause in pauses(MAX_PAUSE) {
+            let kept = self
+                .store
+                .settle(
+                    token,
+                    settlements.clone(),
+                    closing.clone(),
+                    self.clock.now(),
+                )
+                .await;
+            let Err(error) = kept else { return };
+            tracing::error!(
+                account = %self.settings.account,
+                deliveries = settlements.len(),
+                %error,
+                "dispatch: outcomes cannot be recorded; tried again until the store takes them"
+            );
+            if matches!(error, StoreError::Closed) {
+                return;
+            }
+            self.clock.sleep(pause).await;
+        }
+    }
+}
+
+/// What the outcomes of one request say about the gateway.
+#[derive(Debug)]
+pub(super) struct Summary {
+    /// Nothing was answered: the gateway could not be reached, was busy, or broke off.
+    pub(super) failed: bool,
+    /// The gateway answered.
+    pub(super) answered: bool,
+    /// Some message is known not to have been sent and may go elsewhere.
+    pub(super) not_sent: bool,
+    pub(super) failure: Option<Reason>,
+    pub(super) credentials_rejected: bool,
+}
+
+impl Summary {
+    fn of(outcomes: &[Option<Outcome>]) -> Self {
+        let told = || outcomes.iter().flatten();
+        let failures: Vec<&Reason> = told().filter_map(failure).collect();
+        let submitted = told().count();
+        let failed = submitted > 0 && failures.len() == submitted;
+        let credentials_rejected = told().any(|outcome| {
+            matches!(
+                outcome,
+                Outcome::Rejected {
+                    verdict: Verdict::Credentials,
+                    ..
+                }
+            )
+        });
+        Self {
+            failed,
+            answered: submitted > 0 && !failed,
+            not_sent: credentials_rejected
+                || told().any(|outcome| matches!(outcome, Outcome::NotSent { .. })),
+            failure: failures
+                .first()
+                .filter(|_| failed)
+                .map(|&reason| reason.clone()),
+            credentials_rejected,
+        }
+    }
+
+    /// Of a request whose task did not come to its end.
+    pub(super) fn of_lost_task() -> Self {
+        Self {
+            failed: true,
+            answered: false,
+            not_sent: false,
+            failure: Some(Reason::known(Reason::ATTEMPT_INTERRUPTED)),
+            credentials_rejected: false,
+        }
+    }
+}
+
+fn failure(outcome: &Outcome) -> Option<&Reason> {
+    match outcome {
+        Outcome::NotSent { reason, .. } | Outcome::Uncertain { reason } => Some(reason),
+        Outcome::Accepted(_) | Outcome::Rejected { .. } => None,
+    }
+}
+
+fn message(work: &Work, now: Timestamp) -> Message {
+    Message {
+        delivery: work.id,
+        recipient: work.recipient.clone(),
+        text: work.text.clone(),
+        sender: work.sender.clone(),
+        valid_for: Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default(),
+    }
+}
+
+/// Least time that a batch gets for a connection to stand.
+const START_MARGIN: Duration = Duration::from_millis(250);
+
+/// Expected of a gateway that has not been measured since the start, or that answers at once: on a busy machine a message
+/// needs time to leave it, and a code with less than this left helps nobody.
+const LEAST_LATENCY: Duration = Duration::from_millis(500);
+
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest pause between two tries of the store.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// Doubles from a fifth of a second to `longest`, each with jitter, so that accounts of one sick gateway do not come back at
+/// once.
+pub(super) fn pauses(longest: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(MIN_PAUSE)
+        .with_max_delay(longest)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}

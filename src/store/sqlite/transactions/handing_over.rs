@@ -1,0 +1,103 @@
+//! Deliveries that one account cannot send go to another account of their administration.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use crate::{
+    domain::DeliveryId,
+    store::{
+        HandOver, Neighbour, Which,
+        sqlite::{
+            rows::{self, micros},
+            to_signed,
+            writer::Unit,
+        },
+        ways::{self, StoredWay},
+    },
+};
+
+/// Most deliveries in one transaction; the lane asks again.
+const MOST_AT_ONCE: usize = 500;
+
+struct Candidate {
+    id: DeliveryId,
+    ways: String,
+    expire_time: Timestamp,
+}
+
+/// Moves what waits and was never sent, as its own ways allow; answers how many.
+pub(in crate::store::sqlite) fn hand_over(
+    unit: &mut Unit<'_>,
+    request: &HandOver,
+) -> rusqlite::Result<u64> {
+    let mut moved = 0;
+    for candidate in candidates(unit, request)? {
+        if candidate.expire_time <= request.now {
+            continue;
+        }
+        let target = request.to.iter().find_map(|neighbour| {
+            let way = ways::from_stored(&candidate.ways)
+                .find(|way| way.account == neighbour.account.as_str())?;
+            let has_place =
+                unit.waiting_for(&neighbour.account) < u64::from(neighbour.queue_limit.get());
+            has_place.then_some((neighbour, way))
+        });
+        if let Some((neighbour, way)) = target {
+            move_one(unit, request, candidate.id, (neighbour, &way))?;
+            moved += 1;
+        }
+    }
+    Ok(moved)
+}
+
+fn candidates(unit: &Unit<'_>, request: &HandOver) -> rusqlite::Result<Vec<Candidate>> {
+    let least_attempts = match request.which {
+        Which::AllThatWait => 0,
+        Which::WhatWasTried => 1,
+    };
+    unit.connection
+        .prepare_cached(
+            "SELECT id, ways, expire_time FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND ways IS NOT NULL AND NOT maybe_sent AND attempts >= ?2 \
+             ORDER BY seq LIMIT ?3",
+        )?
+        .query_map(
+            params![
+                request.from.as_str(),
+                least_attempts,
+                to_signed(MOST_AT_ONCE)
+            ],
+            |row| {
+                Ok(Candidate {
+                    id: DeliveryId::from_bytes(row.get(0)?),
+                    ways: row.get(1)?,
+                    expire_time: rows::time(row, 2)?,
+                })
+            },
+        )?
+        .collect()
+}
+
+fn move_one(
+    unit: &mut Unit<'_>,
+    request: &HandOver,
+    id: DeliveryId,
+    (neighbour, way): (&Neighbour, &StoredWay<'_>),
+) -> rusqlite::Result<()> {
+    unit.connection
+        .prepare_cached(
+            "UPDATE deliveries SET account = ?2, sender = ?3, effective_sender = ?4, not_before = 0, update_time = ?5 \
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id.as_bytes(),
+            way.account,
+            way.sender,
+            way.effective_sender,
+            micros(request.now),
+        ])?;
+    unit.note_change(id);
+    unit.note_waiting(&request.from, -1);
+    unit.note_waiting(&neighbour.account, 1);
+    Ok(())
+}

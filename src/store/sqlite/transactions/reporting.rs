@@ -1,0 +1,355 @@
+//! A gateway says later what became of a message.
+//!
+//! What may change is decided in `store::reports`; here a report finds its delivery, and waits for it where it came too early.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use crate::{
+    domain::{AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason},
+    store::{
+        Applied, NewReport, ReportEffect,
+        reports::{Move, Settleable, decide},
+        sealing::RecipientHash,
+        sqlite::{
+            rows::{self, micros},
+            writer::Unit,
+        },
+    },
+};
+
+/// A report with its number hashed: what the writing thread may see.
+pub(in crate::store::sqlite) struct SealedReport {
+    pub(in crate::store::sqlite) new: NewReport,
+    pub(in crate::store::sqlite) recipient_hash: Option<RecipientHash>,
+}
+
+/// The delivery that a report is about.
+struct Subject {
+    seq: i64,
+    id: DeliveryId,
+    account: AccountId,
+    recipient_hash: RecipientHash,
+    message_id: Option<String>,
+    submit_time: Option<Timestamp>,
+    settleable: Settleable,
+}
+
+impl Subject {
+    fn applied(&self, effect: ReportEffect) -> Applied {
+        Applied {
+            effect,
+            delivery: Some(self.id),
+            submit_time: self.submit_time,
+        }
+    }
+
+    fn facing(&self, message_id: Option<&str>) -> Settleable {
+        let known = self.message_id.as_deref();
+        Settleable {
+            is_of_another_message: known.is_some() && message_id.is_some() && known != message_id,
+            ..self.settleable
+        }
+    }
+}
+
+const SUBJECT: &str = "SELECT seq, id, account, recipient_hash, gateway_message_id, submit_time, state, maybe_sent, attempts, \
+     report_deadline FROM deliveries";
+
+/// Keeps a report and lets it settle its delivery.
+pub(in crate::store::sqlite) fn apply_report(
+    unit: &mut Unit<'_>,
+    sealed: &SealedReport,
+) -> rusqlite::Result<Applied> {
+    let NewReport {
+        account,
+        report,
+        receive_time,
+        ..
+    } = &sealed.new;
+    let Some(subject) = find(unit, &sealed.new)? else {
+        let effect = keep_early(unit, sealed)?;
+        return Ok(Applied {
+            effect,
+            delivery: None,
+            submit_time: None,
+        });
+    };
+    let is_believed = sealed
+        .recipient_hash
+        .is_none_or(|hash| hash == subject.recipient_hash);
+    if !is_believed {
+        return Ok(subject.applied(ReportEffect::AnotherRecipient));
+    }
+    let message_id = report.message_id.as_ref().map(GatewayMessageId::as_str);
+    if is_repeated(unit, subject.seq, message_id, report.status.as_str())? {
+        return Ok(subject.applied(ReportEffect::Repeated));
+    }
+    unit.connection
+        .prepare_cached(
+            "INSERT INTO reports (delivery, account, message_id, news, reason, status, receive_time) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            subject.seq,
+            account.as_str(),
+            message_id,
+            report.news.as_str(),
+            reason_of(&report.news),
+            report.status.as_str(),
+            micros(*receive_time),
+        ])?;
+    let effect = settle(unit, &subject, message_id, &report.news, *receive_time)?;
+    Ok(subject.applied(effect))
+}
+
+/// What came before the outcome was known: `message_id` is the one that the gateway has just told.
+pub(super) fn after_outcome(
+    unit: &mut Unit<'_>,
+    delivery: i64,
+    account: &AccountId,
+    message_id: Option<&str>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    if let Some(message_id) = message_id {
+        // Only a report about the same citizen: the id alone could be another system's on the same account.
+        unit.connection
+            .prepare_cached(
+                "UPDATE reports INDEXED BY reports_early SET delivery = ?1 \
+                 WHERE account = ?2 AND message_id = ?3 AND delivery IS NULL AND \
+                 (recipient_hash IS NULL OR recipient_hash = (SELECT recipient_hash FROM deliveries WHERE seq = ?1))",
+            )?
+            .execute(params![delivery, account.as_str(), message_id])?;
+    }
+    settle_by_kept(unit, delivery, now)?;
+    Ok(())
+}
+
+/// Settles what a process that is gone was submitting when a report had come already; answers how many.
+pub(super) fn settle_interrupted(unit: &mut Unit<'_>, now: Timestamp) -> rusqlite::Result<u64> {
+    let interrupted: Vec<i64> = unit
+        .connection
+        .prepare(
+            "SELECT DISTINCT deliveries.seq FROM deliveries JOIN reports ON reports.delivery = deliveries.seq \
+             WHERE deliveries.state = 2 AND reports.news IN ('delivered', 'failed')",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut settled = 0;
+    for delivery in interrupted {
+        unit.connection.execute(
+            "UPDATE deliveries SET state = 7, reason = ?2, sealed_text = NULL, attempt_token = NULL, update_time = ?3 \
+             WHERE seq = ?1",
+            params![delivery, Reason::ATTEMPT_INTERRUPTED, micros(now)],
+        )?;
+        settled += u64::from(settle_by_kept(unit, delivery, now)?);
+    }
+    Ok(settled)
+}
+
+/// Lets the reports that are kept with a delivery settle it, the one that says most first.
+fn settle_by_kept(unit: &mut Unit<'_>, delivery: i64, now: Timestamp) -> rusqlite::Result<bool> {
+    let kept: Vec<(String, Option<String>, Option<String>)> = unit
+        .connection
+        .prepare_cached(
+            "SELECT news, reason, message_id FROM reports INDEXED BY reports_of_delivery \
+             WHERE delivery = ?1 AND news IN ('delivered', 'failed') ORDER BY news, seq",
+        )?
+        .query_map(params![delivery], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    for (news, reason, message_id) in kept {
+        let news = match (news.as_str(), reason.as_deref().and_then(Reason::parse)) {
+            ("delivered", _) => News::Delivered,
+            (_, Some(reason)) => News::Failed(reason),
+            (_, None) => News::Failed(Reason::known(Reason::REPORTED_REJECTED)),
+        };
+        let subject = unit
+            .connection
+            .prepare_cached(&format!("{SUBJECT} WHERE seq = ?1"))?
+            .query_row(params![delivery], subject)?;
+        let effect = settle(unit, &subject, message_id.as_deref(), &news, now)?;
+        if matches!(effect, ReportEffect::Settled(_)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Our own reference comes first, then the gateway's id. A report is only believed of a delivery that this account tried.
+fn find(unit: &Unit<'_>, new: &NewReport) -> rusqlite::Result<Option<Subject>> {
+    let by_reference = match new.report.delivery {
+        Some(id) => unit
+            .connection
+            .prepare_cached(&format!("{SUBJECT} WHERE id = ?1"))?
+            .query_row(params![id.as_bytes()], subject)
+            .optional()?,
+        None => None,
+    };
+    let found = match (by_reference, &new.report.message_id) {
+        (None, Some(message_id)) => unit
+            .connection
+            .prepare_cached(&format!(
+                "{SUBJECT} INDEXED BY deliveries_by_message WHERE gateway_message_id = ?1 AND account = ?2"
+            ))?
+            .query_row(params![message_id.as_str(), new.account.as_str()], subject)
+            .optional()?,
+        (by_reference, _) => by_reference,
+    };
+    let Some(found) = found else { return Ok(None) };
+    let was_tried: bool = unit
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery = ?1 AND account = ?2)",
+        )?
+        .query_row(params![found.seq, new.account.as_str()], |row| row.get(0))?;
+    Ok(was_tried.then_some(found))
+}
+
+fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<ReportEffect> {
+    let NewReport {
+        account,
+        report,
+        receive_time,
+        early_limit,
+    } = &sealed.new;
+    // A reference that names nothing here belongs to nothing that could still become known.
+    let (None, Some(message_id)) = (report.delivery, &report.message_id) else {
+        return Ok(ReportEffect::Unknown);
+    };
+    let (kept, is_repeated): (u32, bool) = unit
+        .connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(max(message_id = ?2 AND status = ?3), 0) \
+             FROM reports INDEXED BY reports_early WHERE account = ?1 AND delivery IS NULL",
+        )?
+        .query_row(
+            params![
+                account.as_str(),
+                message_id.as_str(),
+                report.status.as_str()
+            ],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+    if is_repeated {
+        return Ok(ReportEffect::Repeated);
+    }
+    if kept >= early_limit.get() {
+        return Ok(ReportEffect::TooManyEarly);
+    }
+    unit.connection
+        .prepare_cached(
+            "INSERT INTO reports (account, message_id, recipient_hash, news, reason, status, receive_time) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            account.as_str(),
+            message_id.as_str(),
+            sealed.recipient_hash,
+            report.news.as_str(),
+            reason_of(&report.news),
+            report.status.as_str(),
+            micros(*receive_time),
+        ])?;
+    Ok(ReportEffect::Early)
+}
+
+fn is_repeated(
+    unit: &Unit<'_>,
+    delivery: i64,
+    message_id: Option<&str>,
+    status: &str,
+) -> rusqlite::Result<bool> {
+    unit.connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM reports INDEXED BY reports_of_delivery \
+             WHERE delivery = ?1 AND message_id IS ?2 AND status = ?3)",
+        )?
+        .query_row(params![delivery, message_id, status], |row| row.get(0))
+}
+
+/// Lets one report change its delivery, as far as it may.
+fn settle(
+    unit: &mut Unit<'_>,
+    subject: &Subject,
+    message_id: Option<&str>,
+    news: &News,
+    now: Timestamp,
+) -> rusqlite::Result<ReportEffect> {
+    let decided = decide(subject.facing(message_id), news, now);
+    let state = match decided {
+        Move::To(state) => state,
+        Move::AfterOutcome => return Ok(ReportEffect::Early),
+        Move::TooLate => return Ok(ReportEffect::Late),
+        Move::Stay => {
+            if !subject.settleable.state.is_always_final() {
+                unit.connection
+                    .prepare_cached("UPDATE deliveries SET report_time = ?2 WHERE seq = ?1")?
+                    .execute(params![subject.seq, micros(now)])?;
+                unit.note_change(subject.id);
+            }
+            return Ok(ReportEffect::Noted);
+        }
+    };
+    unit.connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = ?2, reason = ?3, report_time = ?4, update_time = ?4, sealed_text = NULL, \
+             gateway_message_id = coalesce(gateway_message_id, ?5) WHERE seq = ?1",
+        )?
+        .execute(params![
+            subject.seq,
+            state.to_stored(),
+            reason_of(news),
+            micros(now),
+            message_id,
+        ])?;
+    unit.note_change(subject.id);
+    if subject.settleable.state == DeliveryState::Accepted {
+        unit.note_waiting(&subject.account, -1);
+    }
+    Ok(ReportEffect::Settled(state))
+}
+
+fn reason_of(news: &News) -> Option<&str> {
+    match news {
+        News::Failed(reason) => Some(reason.as_str()),
+        News::Delivered | News::Waiting | News::Unknown => None,
+    }
+}
+
+fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
+    Ok(Subject {
+        seq: row.get(0)?,
+        id: DeliveryId::from_bytes(row.get(1)?),
+        account: rows::text(row, 2, |text| AccountId::parse(text).ok())?,
+        recipient_hash: row.get(3)?,
+        message_id: row.get(4)?,
+        submit_time: rows::optional_time(row, 5)?,
+        settleable: Settleable {
+            state: rows::state(row, 6)?,
+            maybe_sent: row.get(7)?,
+            attempts: row.get(8)?,
+            report_deadline: rows::optional_time(row, 9)?,
+            is_of_another_message: false,
+        },
+    })
+}
+
+/// Forgets what no delivery was ever known for; answers how many still wait.
+pub(in crate::store::sqlite) fn forget_early_reports(
+    unit: &mut Unit<'_>,
+    before: Timestamp,
+) -> rusqlite::Result<u64> {
+    unit.connection
+        .prepare_cached(
+            "DELETE FROM reports INDEXED BY reports_early WHERE delivery IS NULL AND receive_time < ?1",
+        )?
+        .execute(params![micros(before)])?;
+    unit.connection
+        .prepare_cached(
+            "SELECT count(*) FROM reports INDEXED BY reports_early WHERE delivery IS NULL",
+        )?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
