@@ -66,6 +66,7 @@ api_user = "{login}"
 password_file = "../account.password"
 senders = ["217812"]
 default_sender = "217812"
+connect_timeout_ms = 2500
 request_timeout_ms = 2500
 
 [accounts.limits]
