@@ -233,10 +233,8 @@ fn lane(
             config::OnUncertain::Hold => OnUncertain::Hold,
             config::OnUncertain::ResendOnce => OnUncertain::ResendOnce,
         },
-        // XML-RPC sends no reports: SENT is all that it can prove.
-        report_window: match settings.protocol {
-            Protocol::XmlRpc => None,
-        },
+        // Without reports SENT is all that the gateway can prove.
+        report_window: settings.reports.as_ref().map(|reports| reports.window),
     })
 }
 
@@ -271,6 +269,13 @@ fn gateway(
         (*code, CodeMeaning { reason, effect })
     });
     let adapter = match settings.protocol {
+        Protocol::Soap | Protocol::Rest => {
+            return Err(StartError::Internal(format!(
+                "accounts: {}: protocol \"{}\" is not wired yet",
+                settings.id,
+                settings.protocol.as_str()
+            )));
+        }
         Protocol::XmlRpc => XmlRpcGateway::new(XmlRpcSettings {
             http,
             api_user,

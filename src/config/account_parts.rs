@@ -5,12 +5,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
+    time::Duration,
 };
 
 use serde::Deserialize;
 
 use super::{
     findings::At,
+    protocols::Protocol,
     repair::{List, Table},
 };
 use crate::domain::{EffectiveSender, INTERNATIONAL_SENDER, Reason, Region};
@@ -27,6 +29,7 @@ pub(super) struct RawInternational {
     enabled: Option<bool>,
     allowed_regions: Option<List<String>>,
     sender: Option<String>,
+    sender_on_wire: Option<String>,
 }
 
 /// What goes abroad.
@@ -38,6 +41,17 @@ pub struct InternationalSettings {
     pub allowed_regions: BTreeSet<Region>,
     /// What recipients abroad see.
     pub sender: EffectiveSender,
+    /// What is written as sender in requests.
+    pub sender_on_wire: SenderOnWire,
+}
+
+/// What is written as sender in the request of a message abroad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SenderOnWire {
+    /// The account's own: the platform replaces it (guide, 2.1.2).
+    Requested,
+    /// The number that recipients abroad see.
+    Fallback,
 }
 
 impl RawInternational {
@@ -72,11 +86,20 @@ impl RawInternational {
             at.key("sender")
                 .problem("must be the number that recipients abroad see: 3 to 15 digits");
             None
-        })?;
+        });
+        let sender_on_wire = at.key("sender_on_wire").word(
+            self.sender_on_wire.as_deref(),
+            &[
+                ("requested", SenderOnWire::Requested),
+                ("fallback", SenderOnWire::Fallback),
+            ],
+            SenderOnWire::Requested,
+        );
         Some(InternationalSettings {
             enabled,
             allowed_regions,
-            sender,
+            sender: sender?,
+            sender_on_wire: sender_on_wire?,
         })
     }
 }
@@ -88,6 +111,7 @@ pub(super) struct RawAccountLimits {
     max_batch: Option<u64>,
     allow_ucs2: Option<bool>,
     failures_before_rest: Option<u64>,
+    max_rest_seconds: Option<u64>,
 }
 
 /// How long a text and how large a request may be.
@@ -101,13 +125,23 @@ pub struct AccountLimits {
     pub allow_ucs2: bool,
     /// After so many failed requests in a row the account's lane rests.
     pub failures_before_rest: NonZeroU32,
+    /// Longest rest; each in a row is longer than the one before, up to this.
+    pub max_rest: Duration,
 }
 
 impl RawAccountLimits {
-    pub(super) fn validate(&self, at: &At) -> AccountLimits {
-        let max_batch = at
-            .key("max_batch")
-            .number(self.max_batch, MAX_BATCH, 1..=MAX_BATCH);
+    pub(super) fn validate(
+        &self,
+        protocol: Option<Protocol>,
+        has_siblings: bool,
+        at: &At,
+    ) -> AccountLimits {
+        let max_rest = at.key("max_rest_seconds").number(
+            self.max_rest_seconds,
+            // While another account carries the codes, a sick one is not tried every few seconds.
+            if has_siblings { 60 } else { 10 },
+            1..=3600,
+        );
         let failures = at
             .key("failures_before_rest")
             .number(self.failures_before_rest, 3, 1..=100);
@@ -115,10 +149,28 @@ impl RawAccountLimits {
             max_segments: at
                 .key("max_segments")
                 .number(self.max_segments, 1, 1..=MAX_SEGMENTS),
-            max_batch: NonZeroU32::new(max_batch).unwrap_or(NonZeroU32::MIN),
+            max_batch: self.max_batch(protocol, &at.key("max_batch")),
+            max_rest: Duration::from_secs(max_rest),
             allow_ucs2: self.allow_ucs2.unwrap_or(false),
             failures_before_rest: NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
         }
+    }
+}
+
+impl RawAccountLimits {
+    fn max_batch(&self, protocol: Option<Protocol>, at: &At) -> NonZeroU32 {
+        let one_text = matches!(protocol, Some(Protocol::Soap | Protocol::Rest));
+        if one_text && self.max_batch.is_some_and(|limit| limit != 1) {
+            at.problem(
+                "must be 1: a SOAP or REST request carries one text, and each code has its own",
+            );
+        }
+        let limit = if one_text {
+            1
+        } else {
+            at.number(self.max_batch, MAX_BATCH, 1..=MAX_BATCH)
+        };
+        NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN)
     }
 }
 
@@ -154,22 +206,23 @@ pub enum CodeEffect {
 /// The meanings of the codes that are right.
 pub(super) fn codes(
     written: &BTreeMap<String, Option<Table<RawCode>>>,
+    protocol: Option<Protocol>,
     at: &At,
 ) -> BTreeMap<i64, CodeMeaning> {
+    let accepted = protocol.unwrap_or(Protocol::XmlRpc).accepted_code();
     let mut meanings = BTreeMap::new();
     for (number, code) in written {
         let at = at.key(number);
         let Some(code) = code else {
             continue; // reported as wrong already
         };
-        // 0 is the one code that is certain: accepted (platform API; confidence A).
-        let parsed = match number.parse::<i64>() {
-            Ok(0) | Err(_) => {
-                at.problem("must be a code of the platform in quotes, such as \"-7\"; 0 always means accepted");
-                None
-            }
-            Ok(parsed) => Some(parsed),
-        };
+        let parsed = number.parse::<i64>().ok().filter(|code| *code != accepted);
+        if parsed.is_none() {
+            let example = if accepted == 0 { -7 } else { 2004 };
+            at.problem(format_args!(
+                "must be a code of the platform in quotes, such as \"{example}\"; {accepted} always means accepted"
+            ));
+        }
         let meaning = code.validate(&at);
         if let (Some(parsed), Some(meaning)) = (parsed, meaning)
             && meanings.insert(parsed, meaning).is_some()

@@ -14,16 +14,14 @@ use super::{
         AccountLimits, CodeMeaning, InternationalSettings, RawAccountLimits, RawCode,
         RawInternational, codes,
     },
-    addresses,
+    account_reports::{AccountReports, RawAccountReports, Reporting},
     environment::Environment,
     findings::At,
+    protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding},
     repair::{List, Table},
-    secrets::{self, PasswordSource},
+    secrets::{self, PasswordKind, PasswordSource},
 };
 use crate::domain::{AccountId, Alias, COMMON_SENDER, Sender};
-
-/// Where Mensajería Negocios serves its XML-RPC interface (platform API; confidence A).
-const DEFAULT_ENDPOINT: &str = "https://www.mensajerianegocios.movistar.es/SrvConexion";
 
 /// Most alphanumeric senders of one account (guide, 2.1.1).
 const MAX_ALIASES: usize = 6;
@@ -33,8 +31,8 @@ const MAX_ALIASES: usize = 6;
 pub(super) struct RawAccount {
     id: Option<String>,
     gateway: Option<String>,
-    protocol: Option<String>,
-    endpoint: Option<String>,
+    pub(super) protocol: Option<String>,
+    pub(super) endpoint: Option<String>,
     api_user: Option<String>,
     password_file: Option<String>,
     password_env: Option<String>,
@@ -43,13 +41,16 @@ pub(super) struct RawAccount {
     international: Table<RawInternational>,
     limits: Table<RawAccountLimits>,
     on_uncertain: Option<String>,
-    max_in_flight: Option<u64>,
+    pub(super) max_in_flight: Option<u64>,
     extra_ca_file: Option<String>,
     connect_timeout_ms: Option<u64>,
     request_timeout_ms: Option<u64>,
     answer_limit_bytes: Option<u64>,
-    encoding: Option<String>,
-    international_format: Option<String>,
+    pub(super) encoding: Option<String>,
+    pub(super) international_format: Option<String>,
+    pub(super) number_format: Option<String>,
+    pub(super) expiry_format: Option<String>,
+    reports: Option<Table<RawAccountReports>>,
     codes: BTreeMap<String, Option<Table<RawCode>>>,
     // Keys of Mensatek accounts: known words, so that they are not taken for typing errors.
     service: Option<Value>,
@@ -68,7 +69,7 @@ pub struct AccountSettings {
     pub gateway: GatewayKind,
     /// How that platform is spoken to.
     pub protocol: Protocol,
-    /// The platform's address: https, or http on loopback.
+    /// The platform's address: https, or http on loopback. For REST its base, to which the adapter adds the path.
     pub endpoint: Url,
     /// The log-in at the platform.
     pub api_user: ApiUser,
@@ -84,7 +85,7 @@ pub struct AccountSettings {
     pub limits: AccountLimits,
     /// What follows a submission of unknown outcome.
     pub on_uncertain: OnUncertain,
-    /// Most requests at a time; 1 for XML-RPC.
+    /// Most requests at a time; 1 for XML-RPC, 1 to 64 for the others.
     pub max_in_flight: NonZeroU32,
     /// PEM file of an authority that is trusted besides the usual ones.
     pub extra_ca_file: Option<PathBuf>,
@@ -94,10 +95,16 @@ pub struct AccountSettings {
     pub request_timeout: Duration,
     /// Longest answer that is read.
     pub answer_limit_bytes: usize,
-    /// Encoding of requests.
+    /// Encoding of XML-RPC requests.
     pub encoding: WireEncoding,
     /// How numbers of other countries are written.
     pub international_format: InternationalFormat,
+    /// How numbers are written in REST requests.
+    pub number_format: NumberFormat,
+    /// How the end of validity is written in SOAP and REST requests.
+    pub expiry_format: ExpiryFormat,
+    /// How the platform tells what became of messages; `None` where it does not, or nobody listens.
+    pub reports: Option<AccountReports>,
     /// What the platform's codes mean, beyond what is built in.
     pub codes: BTreeMap<i64, CodeMeaning>,
 }
@@ -129,6 +136,14 @@ impl ApiUser {
         }
     }
 
+    /// Parses a user for HTTP Basic, where `:` ends it.
+    pub(super) fn parse_for_basic(text: &str) -> Result<Self, &'static str> {
+        if text.contains(':') {
+            return Err("must not hold ':', which ends the user in HTTP Basic");
+        }
+        Self::parse(text)
+    }
+
     /// As the gateway takes it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -157,13 +172,6 @@ impl GatewayKind {
     }
 }
 
-/// The protocols that this release speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// XML-RPC of the 2017 guide.
-    XmlRpc,
-}
-
 /// What follows a submission of unknown outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUncertain {
@@ -173,22 +181,11 @@ pub enum OnUncertain {
     ResendOnce,
 }
 
-/// Encoding of XML-RPC requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WireEncoding {
-    /// ISO-8859-15; other characters as references.
-    Iso8859_15,
-    /// UTF-8.
-    Utf8,
-}
-
-/// How numbers of other countries are written in requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InternationalFormat {
-    /// `00351…`
-    DoubleZero,
-    /// `+351…`
-    Plus,
+/// What an account's settings depend on besides its own keys.
+#[derive(Clone, Copy)]
+struct Parts {
+    protocol: Option<Protocol>,
+    has_siblings: bool,
 }
 
 /// What of an account could be read, for the rules about several accounts, and the account if all of it was right.
@@ -200,14 +197,22 @@ pub(super) struct AccountDraft {
     pub(super) api_user: Option<ApiUser>,
     /// With their places, because wrong ones are left out.
     pub(super) senders: Vec<(At, Sender)>,
+    pub(super) reporting: Option<Reporting>,
     pub(super) settings: Option<AccountSettings>,
 }
 
 impl RawAccount {
-    pub(super) fn validate(&self, environment: &Environment, at: At) -> AccountDraft {
+    /// `has_siblings`: whether the administration has several accounts.
+    pub(super) fn validate(
+        &self,
+        environment: &Environment,
+        has_siblings: bool,
+        at: At,
+    ) -> AccountDraft {
         let text = |key: &str, value: &Option<String>, what: &str| {
             at.key(key).required(value.clone(), what)
         };
+        let protocol = self.protocol(&at.key("protocol"));
         let id = text(
             "id",
             &self.id,
@@ -219,37 +224,62 @@ impl RawAccount {
             &self.api_user,
             "give the API user of the account",
         )
-        .and_then(|user| at.key("api_user").parse(&user, ApiUser::parse));
+        .and_then(|user| {
+            let parse = match protocol {
+                Some(Protocol::Soap | Protocol::Rest) => ApiUser::parse_for_basic,
+                _ => ApiUser::parse,
+            };
+            at.key("api_user").parse(&user, parse)
+        });
+        let reporting = RawAccountReports::validate(
+            self.reports.as_deref(),
+            protocol,
+            id.as_ref(),
+            environment,
+            &at.key("reports"),
+        );
         let mut draft = AccountDraft {
             id,
             gateway: self.gateway(&at.key("gateway")),
-            endpoint: addresses::service_url(
-                self.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT),
-                &at.key("endpoint"),
-            ),
+            endpoint: self.endpoint(protocol, &at.key("endpoint")),
             api_user,
             senders: self.senders(&at.key("senders")),
+            reporting,
             settings: None,
             at,
         };
-        draft.settings = self.settings(&draft, environment);
+        let parts = Parts {
+            protocol,
+            has_siblings,
+        };
+        draft.settings = self.settings(&draft, parts, environment);
         draft
     }
 
-    fn settings(&self, draft: &AccountDraft, environment: &Environment) -> Option<AccountSettings> {
+    fn settings(
+        &self,
+        draft: &AccountDraft,
+        Parts {
+            protocol,
+            has_siblings,
+        }: Parts,
+        environment: &Environment,
+    ) -> Option<AccountSettings> {
         let at = &draft.at;
         self.report_keys_of_other_gateways(at);
         // Everything is judged before the first `?`, so that all is reported.
-        let protocol = self.protocol(&at.key("protocol"));
         let source = PasswordSource {
             file: self.password_file.as_deref(),
             variable: self.password_env.as_deref(),
             account: draft.id.as_ref().map(AccountId::as_str),
+            kind: PasswordKind::Api,
         };
         let password = secrets::password(&source, environment, at);
         let default_sender = self.default_sender(draft);
         let international = self.international.validate(&at.key("international"));
-        let limits = self.limits.validate(&at.key("limits"));
+        let limits = self
+            .limits
+            .validate(protocol, has_siblings, &at.key("limits"));
         let on_uncertain = at.key("on_uncertain").word(
             self.on_uncertain.as_deref(),
             &[
@@ -258,25 +288,10 @@ impl RawAccount {
             ],
             OnUncertain::Hold,
         );
-        let encoding = at.key("encoding").word(
-            self.encoding.as_deref(),
-            &[
-                ("iso-8859-15", WireEncoding::Iso8859_15),
-                ("utf-8", WireEncoding::Utf8),
-            ],
-            WireEncoding::Iso8859_15,
-        );
-        let international_format = at.key("international_format").word(
-            self.international_format.as_deref(),
-            &[
-                ("00", InternationalFormat::DoubleZero),
-                ("+", InternationalFormat::Plus),
-            ],
-            InternationalFormat::DoubleZero,
-        );
+        let writing = self.writing(protocol, at);
         let (connect_timeout, request_timeout) = self.timeouts(at);
         Some(AccountSettings {
-            max_in_flight: self.max_in_flight(&at.key("max_in_flight")),
+            max_in_flight: self.max_in_flight(protocol, &at.key("max_in_flight")),
             extra_ca_file: self.extra_ca_file(&at.key("extra_ca_file")),
             connect_timeout,
             request_timeout,
@@ -285,7 +300,7 @@ impl RawAccount {
                 1024 * 1024,
                 64 * 1024..=16 * 1024 * 1024,
             ),
-            codes: codes(&self.codes, &at.key("codes")),
+            codes: codes(&self.codes, protocol, &at.key("codes")),
             senders: draft.senders.iter().map(|(_, s)| s.clone()).collect(),
             id: draft.id.clone()?,
             gateway: draft.gateway?,
@@ -297,8 +312,12 @@ impl RawAccount {
             international: international?,
             limits,
             on_uncertain: on_uncertain?,
-            encoding: encoding?,
-            international_format: international_format?,
+            encoding: writing?.encoding,
+            international_format: writing?.international_format,
+            number_format: writing?.number_format,
+            expiry_format: writing?.expiry_format,
+            // Filled in when it is known whether the installation listens for any.
+            reports: None,
         })
     }
 
@@ -310,18 +329,6 @@ impl RawAccount {
         }
         let kind = GatewayKind::MensajeriaNegocios;
         at.word(Some(word), &[(kind.as_str(), kind)], kind)
-    }
-
-    fn protocol(&self, at: &At) -> Option<Protocol> {
-        match self.protocol.as_deref() {
-            Some(word @ ("soap" | "rest")) => {
-                at.problem(format_args!(
-                    "\"{word}\" is not in this release: use \"xml-rpc\""
-                ));
-                None
-            }
-            word => at.word(word, &[("xml-rpc", Protocol::XmlRpc)], Protocol::XmlRpc),
-        }
     }
 
     fn report_keys_of_other_gateways(&self, at: &At) {
@@ -398,16 +405,6 @@ impl RawAccount {
             at.problem("must be one of senders, letter for letter");
         }
         listed.map(|(_, sender)| sender.clone())
-    }
-
-    fn max_in_flight(&self, at: &At) -> NonZeroU32 {
-        // Synchronous, and no second request before the first has ended (platform API; confidence B).
-        if self.max_in_flight.is_some_and(|limit| limit != 1) {
-            at.problem(
-                "must be 1: the platform takes one XML-RPC request at a time from an account",
-            );
-        }
-        NonZeroU32::MIN
     }
 
     fn extra_ca_file(&self, at: &At) -> Option<PathBuf> {

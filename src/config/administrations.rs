@@ -49,6 +49,7 @@ struct RawAdministration {
     default_language: Option<String>,
     origins: Option<List<String>>,
     alias_policy: Option<String>,
+    fail_over: Option<bool>,
 }
 
 /// A public body that pays for its own SMS.
@@ -66,6 +67,8 @@ pub struct AdministrationSettings {
     pub origins: BTreeSet<OriginHost>,
     /// What happens where an alias may not be used.
     pub alias_policy: AliasPolicy,
+    /// Whether another account may carry what the first cannot; never with one account.
+    pub fail_over: bool,
     /// Its accounts, the primary first; never empty.
     pub accounts: Vec<AccountSettings>,
     /// What the registry says about its aliases.
@@ -101,6 +104,7 @@ struct Head {
     default_language: Language,
     origins: BTreeSet<OriginHost>,
     alias_policy: AliasPolicy,
+    fail_over: bool,
 }
 
 impl AdministrationDraft {
@@ -116,6 +120,7 @@ impl AdministrationDraft {
             default_language: head.default_language,
             origins: head.origins,
             alias_policy: head.alias_policy,
+            fail_over: head.fail_over,
             accounts: accounts?,
             aliases: aliases?,
             templates: self.templates,
@@ -186,7 +191,10 @@ impl RawFile {
     ) -> AdministrationDraft {
         let head = at.key("administration");
         let dir3 = self.administration.dir3(&head);
-        let settings = self.administration.validate(dir3.clone(), &head);
+        let has_siblings = self.accounts.len() > 1;
+        let settings = self
+            .administration
+            .validate(dir3.clone(), has_siblings, &head);
         let at_accounts = at.key("accounts");
         if self.accounts.len() == 0 {
             at_accounts.required(
@@ -197,7 +205,7 @@ impl RawFile {
         let accounts: Vec<AccountDraft> = self
             .accounts
             .into_items(&at_accounts)
-            .map(|(at, account)| account.validate(environment, at))
+            .map(|(at, account)| account.validate(environment, has_siblings, at))
             .collect();
         let limits = narrowest(&accounts);
         AdministrationDraft {
@@ -237,7 +245,7 @@ impl RawAdministration {
         .and_then(|code| at.parse(code, Dir3::parse))
     }
 
-    fn validate(&self, dir3: Option<Dir3>, at: &At) -> Option<Head> {
+    fn validate(&self, dir3: Option<Dir3>, has_siblings: bool, at: &At) -> Option<Head> {
         let at_name = at.key("name");
         let name = at_name
             .required(self.name.as_deref(), "give the administration's name")
@@ -270,7 +278,12 @@ impl RawAdministration {
             ],
             AliasPolicy::Refuse,
         );
+        if self.fail_over == Some(true) && !has_siblings {
+            at.key("fail_over")
+                .warning("does nothing with one account: add another, or remove this key");
+        }
         Some(Head {
+            fail_over: has_siblings && self.fail_over.unwrap_or(true),
             dir3: dir3?,
             name: name?.to_owned(),
             nif: nif?,

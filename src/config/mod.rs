@@ -7,6 +7,7 @@
 //! wrong, and `set` judges what holds between administrations. All report through `findings`.
 
 mod account_parts;
+mod account_reports;
 mod accounts;
 mod addresses;
 mod admin;
@@ -17,6 +18,7 @@ mod environment;
 mod findings;
 mod grpc;
 mod limits;
+mod protocols;
 mod repair;
 mod reports;
 mod secrets;
@@ -26,10 +28,11 @@ mod store;
 mod templates;
 mod tree;
 
-pub use account_parts::{AccountLimits, CodeEffect, CodeMeaning, InternationalSettings};
-pub use accounts::{
-    AccountSettings, ApiUser, GatewayKind, InternationalFormat, OnUncertain, Protocol, WireEncoding,
+pub use account_parts::{
+    AccountLimits, CodeEffect, CodeMeaning, InternationalSettings, SenderOnWire,
 };
+pub use account_reports::{AccountReports, ReportLogin};
+pub use accounts::{AccountSettings, ApiUser, GatewayKind, OnUncertain};
 pub use admin::AdminSettings;
 pub use administrations::{AdministrationSettings, AliasPolicy};
 pub use callers::{CallerIdentity, CallerSettings};
@@ -37,6 +40,7 @@ pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};
 pub use grpc::{GrpcSettings, TlsSettings};
 pub use limits::{DeliverySettings, LimitSettings};
+pub use protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding};
 pub use reports::ReportsSettings;
 pub use service::Settings;
 pub use store::{StoreLocation, StoreSettings};

@@ -2,7 +2,10 @@
 //!
 //! Must not know: what a callback says.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use url::Url;
@@ -14,6 +17,10 @@ use super::{addresses, findings::At};
 pub(super) struct RawReports {
     listen: Option<String>,
     public_url: Option<String>,
+    max_connections: Option<u64>,
+    max_body_bytes: Option<u64>,
+    timeout_ms: Option<u64>,
+    early_kept_minutes: Option<u64>,
 }
 
 /// How callbacks arrive.
@@ -23,6 +30,14 @@ pub struct ReportsSettings {
     pub listen: SocketAddr,
     /// What the gateways call; each account's path is added to it.
     pub public_url: Url,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// Longest body that is read.
+    pub max_body_bytes: usize,
+    /// Longest time for a request to arrive whole, and for its answer to be taken.
+    pub timeout: Duration,
+    /// How long a report that no delivery is known for is kept, waiting for one.
+    pub early_kept: Duration,
 }
 
 impl RawReports {
@@ -33,10 +48,27 @@ impl RawReports {
         let public_url = at_url.required(
             self.public_url.as_deref(),
             "give the https URL under which the gateways reach this listener",
-        )?;
+        );
+        let public_url = public_url.and_then(|url| addresses::service_url(url, &at_url));
+        let max_connections =
+            at.key("max_connections")
+                .number(self.max_connections, 256, 1..=10_000);
+        let max_body_bytes =
+            at.key("max_body_bytes")
+                .number(self.max_body_bytes, 64 * 1024, 1024..=1024 * 1024);
+        let timeout_ms = at
+            .key("timeout_ms")
+            .number(self.timeout_ms, 10_000, 100..=120_000);
+        let early_kept =
+            at.key("early_kept_minutes")
+                .number(self.early_kept_minutes, 15_u64, 1..=24 * 60);
         Some(ReportsSettings {
             listen,
-            public_url: addresses::service_url(public_url, &at_url)?,
+            public_url: public_url?,
+            max_connections,
+            max_body_bytes,
+            timeout: Duration::from_millis(timeout_ms),
+            early_kept: Duration::from_secs(early_kept * 60),
         })
     }
 }

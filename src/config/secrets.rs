@@ -96,7 +96,33 @@ pub(super) fn check_readable(path: &Path, at: &At) {
     }
 }
 
-/// Where an account's password may come from, as written.
+/// Which of an account's passwords.
+#[derive(Clone, Copy)]
+pub(super) enum PasswordKind {
+    /// The one that we log in with at the platform.
+    Api,
+    /// The one that the platform's callbacks log in with at ours.
+    Reports,
+}
+
+impl PasswordKind {
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Api => "API password",
+            Self::Reports => "password of the callbacks",
+        }
+    }
+
+    /// What follows the account's id in the name of its credential; no id holds an `@`.
+    const fn credential(self) -> &'static str {
+        match self {
+            Self::Api => ".password",
+            Self::Reports => "@reports.password",
+        }
+    }
+}
+
+/// Where a password may come from, as written.
 pub(super) struct PasswordSource<'a> {
     /// `password_file`.
     pub(super) file: Option<&'a str>,
@@ -104,9 +130,11 @@ pub(super) struct PasswordSource<'a> {
     pub(super) variable: Option<&'a str>,
     /// The account's id, which names its credential.
     pub(super) account: Option<&'a str>,
+    /// Which password it is.
+    pub(super) kind: PasswordKind,
 }
 
-/// The password of an account from its one source; `None` after reporting.
+/// The password from its one source; `None` after reporting.
 pub(super) fn password(
     source: &PasswordSource<'_>,
     environment: &Environment,
@@ -115,7 +143,8 @@ pub(super) fn password(
     let at_file = at.key("password_file");
     let credential = source.account.and_then(|account| {
         let directory = environment.get("CREDENTIALS_DIRECTORY")?;
-        let path = Path::new(directory.expose_secret()).join(format!("{account}.password"));
+        let path = Path::new(directory.expose_secret())
+            .join(format!("{account}{}", source.kind.credential()));
         path.exists().then_some(path)
     });
     let (secret, at_secret) = match (source.file, source.variable, credential) {
@@ -141,7 +170,11 @@ pub(super) fn password(
         (None, None, None) => {
             at_file.required(
                 None::<()>,
-                "name a file of mode 0600 that holds the API password (or use password_env, or a credential <account id>.password)",
+                &format!(
+                    "name a file of mode 0600 that holds the {} (or use password_env, or a credential <account id>{})",
+                    source.kind.what(),
+                    source.kind.credential()
+                ),
             );
             return None;
         }
@@ -152,7 +185,7 @@ pub(super) fn password(
             return None;
         }
     };
-    judge_password(&secret, &at_secret).then_some(secret)
+    judge_password(&secret, source.kind, &at_secret).then_some(secret)
 }
 
 fn read_secret(file: File, at: &At) -> Option<SecretString> {
@@ -185,17 +218,25 @@ fn trim_line_end(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-fn judge_password(secret: &SecretString, at: &At) -> bool {
+fn judge_password(secret: &SecretString, kind: PasswordKind, at: &At) -> bool {
     let text = secret.expose_secret();
     let characters = text.chars().count();
     if text.is_empty() {
-        at.problem("the password is empty: write the API password of the account there");
+        at.problem(format_args!(
+            "the password is empty: write the {} of the account there",
+            kind.what()
+        ));
     } else if text.chars().any(char::is_control) {
         at.problem("the password holds a line break or control character: write one line");
     } else if characters < MIN_PASSWORD_CHARACTERS {
-        at.problem(format_args!(
-            "the password is shorter than the {MIN_PASSWORD_CHARACTERS} characters that the platform asks for: set a longer one there and here"
-        ));
+        at.problem(match kind {
+            PasswordKind::Api => format!(
+                "the password is shorter than the {MIN_PASSWORD_CHARACTERS} characters that the platform asks for: set a longer one there and here"
+            ),
+            PasswordKind::Reports => format!(
+                "the password has fewer than {MIN_PASSWORD_CHARACTERS} characters: set a longer one there and here"
+            ),
+        });
     } else {
         if characters < GOOD_PASSWORD_CHARACTERS {
             at.warning(format_args!(

@@ -183,7 +183,7 @@ impl RawService {
     fn validate(
         self,
         surroundings: &Surroundings,
-        drafts: Vec<AdministrationDraft>,
+        mut drafts: Vec<AdministrationDraft>,
         at: &At,
     ) -> Option<Settings> {
         let grpc = self.grpc.validate(&at.key("grpc"));
@@ -204,6 +204,7 @@ impl RawService {
                 .chain(reports_listen.map(|listen| ("reports", listen))),
             at,
         );
+        set::settle_reports(&mut drafts, self.reports.is_some());
         let administrations: Option<Vec<_>> = drafts
             .into_iter()
             .map(AdministrationDraft::finish)

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    account_reports::Reporting,
     accounts::{AccountDraft, ApiUser, GatewayKind},
     administrations::AdministrationDraft,
     findings::At,
@@ -19,6 +20,31 @@ pub(super) fn check(administrations: &[AdministrationDraft]) {
     principals_are_unique(administrations);
     for administration in administrations {
         aliases_have_records(administration);
+    }
+}
+
+/// Gives the accounts their reports where the installation listens for any, and says where reports go nowhere.
+pub(super) fn settle_reports(administrations: &mut [AdministrationDraft], listens: bool) {
+    for account in administrations
+        .iter_mut()
+        .flat_map(|administration| &mut administration.accounts)
+    {
+        let Some(Reporting::Wanted { reports, asked }) = account.reporting.take() else {
+            continue;
+        };
+        if listens {
+            if let Some(settings) = &mut account.settings {
+                settings.reports = Some(reports);
+            }
+        } else if asked {
+            account.at.key("reports").key("enabled").problem(
+                "nothing listens for reports: add [reports] to the service file, or set enabled = false",
+            );
+        } else {
+            account.at.key("reports").warning(
+                "nothing listens for reports, so SENT is all that is known of this account's deliveries: add [reports] to the service file, or set enabled = false here",
+            );
+        }
     }
 }
 

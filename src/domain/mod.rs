@@ -6,6 +6,7 @@ mod caller;
 mod code;
 mod delivery;
 mod ids;
+mod network;
 mod public_body;
 mod purpose;
 mod reason;
@@ -22,6 +23,7 @@ pub use ids::{
     AccountId, AttemptToken, CallerName, CredentialsVersion, DeliveryId, GatewayMessageId, IdError,
     OriginHost, Reference, RequestId,
 };
+pub use network::{SourceNetwork, SourceNetworkError};
 pub use public_body::{Dir3, Nif, PublicBodyError};
 pub use purpose::{Language, Purpose};
 pub use reason::Reason;

@@ -3,6 +3,7 @@
 mod accounts;
 mod administrations;
 mod check;
+mod protocols;
 mod robustness;
 mod secrets;
 mod service;

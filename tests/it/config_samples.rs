@@ -109,6 +109,7 @@ fn known_keys() -> BTreeSet<String> {
         "[[accounts]]",
         "[accounts.international]",
         "[accounts.limits]",
+        "[accounts.reports]",
         "[accounts.codes.\"-7\"]",
         "[[aliases]]",
     ]
@@ -127,7 +128,7 @@ fn known_keys() -> BTreeSet<String> {
     let lists: Vec<&str> = lists.map(|(_, list)| list).collect();
     assert_eq!(
         lists.len(),
-        17,
+        18,
         "one for each section and each file:\n{found}"
     );
     lists
