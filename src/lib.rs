@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! grpc ─► intake ─► routing ─► text ─► store ─► dispatch ─► gateway ─► (the SMS platform)
-//!                                        ▲          │
-//!  status ◄──────── wakes & reads ───────┴──────────┘
+//!                                        ▲          │            │
+//!  status ◄──────── wakes & reads ───────┤◄─────────┘            ▼
+//!                                        └──────────────────── reports
 //! ```
 //!
 //! Who may import whom is a table in `docs/ARCHITECTURE.md`, kept by `tests/it/architecture.rs`.
@@ -21,6 +22,7 @@ pub mod store;
 
 pub mod dispatch;
 pub mod gateway;
+pub mod reports;
 
 pub mod status;
 
@@ -30,5 +32,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crash_points;
+pub mod http_port;
 pub mod simulator;
 pub mod telemetry;

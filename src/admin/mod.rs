@@ -2,8 +2,6 @@
 //!
 //! Must not know: texts, codes, full numbers.
 
-mod server;
-
 use std::fmt;
 
 use axum::{
@@ -15,7 +13,14 @@ use axum::{
 };
 use tokio::sync::watch;
 
-pub use server::{Limits, serve};
+use crate::{http_port, telemetry::names};
+
+/// What this port is called and counts.
+pub const PORT: http_port::Names = http_port::Names {
+    section: "admin",
+    refused: names::ADMIN_CONNECTIONS_REFUSED,
+    timeouts: names::ADMIN_TIMEOUTS,
+};
 
 /// Whether codes can be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

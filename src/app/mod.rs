@@ -5,6 +5,7 @@
 mod descriptors;
 mod parts;
 mod readiness;
+mod reporting;
 
 pub use parts::judge_template;
 
@@ -21,13 +22,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 use tonic_health::server::HealthReporter;
 
+use reporting::ReportsPort;
+
 use crate::{
     admin::{self, Readiness},
     clock::{Clock, SteadyClock},
     config::{Settings, StoreLocation},
     dispatch::{Dispatcher, LaneSettings, OnUncertain},
     gateway::xml_rpc::GatewaySetupError,
-    grpc,
+    grpc, http_port,
     intake::Intake,
     status::{AccountStatuses, Status},
     store::{
@@ -108,9 +111,10 @@ pub enum StartError {
 pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
+    reports: Option<ReportsPort>,
     services: grpc::Services,
     limits: grpc::Limits,
-    admin_limits: admin::Limits,
+    admin_limits: http_port::Limits,
     store: Arc<SqliteStore>,
     lanes: Vec<LaneSettings>,
     clock: Arc<dyn Clock>,
@@ -134,8 +138,10 @@ impl App {
         let sealer = Arc::new(Sealer::from_file(&settings.store.sealing_key_file)?);
         let store = Arc::new(open_store(&settings, &sealer)?);
         let lanes = parts::lanes(&settings, &sealer)?;
-        recover(&store, &lanes, clock.now()).await?;
         let shared: Arc<dyn Store> = store.clone();
+        let held = (shared.clone(), clock.clone());
+        let reports = ReportsPort::bind(&settings, &lanes, &sealer, held).await?;
+        recover(&store, &lanes, clock.now()).await?;
         let services = grpc::Services {
             intake: Intake::new(
                 parts::directory(&settings),
@@ -158,9 +164,10 @@ impl App {
         Ok(Self {
             grpc,
             admin,
+            reports,
             services,
             limits: parts::grpc_limits(&settings.grpc),
-            admin_limits: admin::Limits {
+            admin_limits: http_port::Limits {
                 max_connections: settings.admin.max_connections,
                 max_header_bytes: settings.admin.max_header_bytes,
                 timeout: settings.admin.timeout,
@@ -183,13 +190,18 @@ impl App {
         self.admin.local_addr()
     }
 
+    /// Where the platforms' reports are taken, if they are.
+    pub fn reports_address(&self) -> Option<io::Result<SocketAddr>> {
+        self.reports.as_ref().map(ReportsPort::address)
+    }
+
     /// Serves until `stop` resolves; then takes nothing new, finishes or records what is under way within the grace time,
     /// and closes the store.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let shared: Arc<dyn Store> = self.store.clone();
         let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
         let stopping = self.services.stop.clone();
-        let (grpc_closing, admin_closing) = (CancellationToken::new(), CancellationToken::new());
+        let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
         let (ready, is_ready) = watch::channel(Readiness::Ready);
         let (health, router) = with_health(self.services, self.limits).await?;
         let telling = tokio::spawn(readiness::tell(
@@ -210,12 +222,13 @@ impl App {
         ));
         let serving = serve_grpc(router, self.grpc, self.limits, grpc_closing.clone());
         let metrics = self.metrics.clone();
-        let pages = tokio::spawn(admin::serve(
+        let pages = tokio::spawn(http_port::serve(
             self.admin,
             admin::router(is_ready, Arc::new(move || metrics.render())),
-            self.admin_limits,
-            admin_closing.clone(),
+            (self.admin_limits, admin::PORT),
+            http_closing.clone(),
         ));
+        let reports = self.reports.map(|port| port.serve(http_closing.clone()));
         let gauges = tokio::spawn(keep_gauges(
             shared,
             self.metrics,
@@ -235,9 +248,13 @@ impl App {
             readiness::tell_no_more(health, &accounts.unwrap_or_default()).await;
             grpc_closing.cancel();
             let _ = serving.await;
-            admin_closing.cancel();
-            let _ = pages.await;
+            // Reports are taken as long as requests are under way: each of them may be about one.
             dispatcher.drain().await;
+            http_closing.cancel();
+            let _ = pages.await;
+            if let Some(reports) = reports {
+                let _ = reports.await;
+            }
             close_store(self.store).await;
         };
         if tokio::time::timeout(grace, closing).await.is_err() {

@@ -1,6 +1,6 @@
 //! Settings → the plain values that each component takes.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use secrecy::SecretString;
 
@@ -56,7 +56,7 @@ fn neighbours(
     administration
         .accounts
         .iter()
-        .filter(|other| other.id != account.id)
+        .filter(|other| administration.fail_over && other.id != account.id)
         .map(|other| Neighbour {
             account: other.id.clone(),
             queue_limit,
@@ -76,7 +76,7 @@ pub(super) fn directory(settings: &Settings) -> Directory {
                 .iter()
                 .map(|account| routed_account(account, queue_limit))
                 .collect(),
-            fail_over: true,
+            fail_over: settings.fail_over,
             aliases: settings.aliases.clone(),
             alias_policy: match settings.alias_policy {
                 config::AliasPolicy::Refuse => AliasPolicy::Refuse,
@@ -226,7 +226,7 @@ fn lane(
         gateway: gateway(settings, api_user)?,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
-        max_rest: Duration::from_secs(10),
+        max_rest: settings.limits.max_rest,
         neighbours: neighbours(administration, settings, queue_limit(all)),
         failures_before_rest: settings.limits.failures_before_rest,
         on_uncertain: match settings.on_uncertain {

@@ -21,6 +21,7 @@ pub(super) struct RawReports {
     max_body_bytes: Option<u64>,
     timeout_ms: Option<u64>,
     early_kept_minutes: Option<u64>,
+    early_limit: Option<u64>,
 }
 
 /// How callbacks arrive.
@@ -38,6 +39,8 @@ pub struct ReportsSettings {
     pub timeout: Duration,
     /// How long a report that no delivery is known for is kept, waiting for one.
     pub early_kept: Duration,
+    /// Most of them that are kept, for each account.
+    pub early_limit: u32,
 }
 
 impl RawReports {
@@ -62,6 +65,9 @@ impl RawReports {
         let early_kept =
             at.key("early_kept_minutes")
                 .number(self.early_kept_minutes, 15_u64, 1..=24 * 60);
+        let early_limit = at
+            .key("early_limit")
+            .number(self.early_limit, 1000, 1..=100_000);
         Some(ReportsSettings {
             listen,
             public_url: public_url?,
@@ -69,6 +75,7 @@ impl RawReports {
             max_body_bytes,
             timeout: Duration::from_millis(timeout_ms),
             early_kept: Duration::from_secs(early_kept * 60),
+            early_limit,
         })
     }
 }

@@ -1,0 +1,147 @@
+//! The port for the platforms' reports: its addresses, the accounts behind them.
+//!
+//! Must not know: what a report says.
+
+use std::{collections::HashMap, io, net::SocketAddr, num::NonZeroU32, sync::Arc};
+
+use axum::Router;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::StartError;
+use crate::{
+    clock::Clock,
+    config::{AccountReports, AccountSettings, ReportsSettings, Settings},
+    dispatch::LaneSettings,
+    domain::AccountId,
+    gateway::Gateway,
+    http_port,
+    reports::{self, ReportingAccount},
+    store::{Store, sealing::Sealer},
+};
+
+/// Longest head of a request, in bytes: what HTTP libraries take by default.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// The port, bound; nothing is taken before [`ReportsPort::serve`].
+#[derive(Debug)]
+pub(super) struct ReportsPort {
+    listener: TcpListener,
+    pages: Router,
+    port_limits: http_port::Limits,
+    limits: reports::Limits,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The address to which an account's platform reports; `None` where it does not, or nobody listens.
+pub(super) fn address_of(
+    settings: &Settings,
+    account: &AccountSettings,
+    sealer: &Sealer,
+) -> Option<Url> {
+    let public_url = settings.reports.as_ref().map(|port| &port.public_url)?;
+    let reports = account.reports.as_ref()?;
+    let secret = sealer.report_path(&account.id, reports.path_version);
+    let mut url = public_url.clone();
+    url.path_segments_mut()
+        // Configuration takes https and http alone, which have paths.
+        .ok()?
+        .pop_if_empty()
+        .push(account.id.as_str())
+        .push(&secret.expose());
+    Some(url)
+}
+
+impl ReportsPort {
+    /// Binds the port, where one is configured; port 0 takes a free one.
+    pub(super) async fn bind(
+        settings: &Settings,
+        lanes: &[LaneSettings],
+        sealer: &Sealer,
+        (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
+    ) -> Result<Option<Self>, StartError> {
+        let Some(port) = &settings.reports else {
+            return Ok(None);
+        };
+        let listener = super::listen("reports.listen", port.listen).await?;
+        let limits = limits(port);
+        let gateways: HashMap<&AccountId, &Arc<dyn Gateway>> = lanes
+            .iter()
+            .map(|lane| (&lane.account, &lane.gateway))
+            .collect();
+        let accounts = settings
+            .administrations
+            .iter()
+            .flat_map(|administration| &administration.accounts)
+            .filter_map(|account| {
+                let reports = account.reports.as_ref()?;
+                let gateway = gateways.get(&account.id)?;
+                Some(reporting(account, reports, gateway, sealer))
+            });
+        Ok(Some(Self {
+            listener,
+            pages: reports::router(
+                port.public_url.path(),
+                accounts,
+                limits,
+                Arc::clone(&store),
+                Arc::clone(&clock),
+            ),
+            port_limits: http_port::Limits {
+                max_connections: port.max_connections,
+                max_header_bytes: MAX_HEADER_BYTES,
+                timeout: port.timeout,
+            },
+            limits,
+            store,
+            clock,
+        }))
+    }
+
+    /// Where reports are taken.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Takes reports until told to stop; those that have come by then are answered.
+    pub(super) fn serve(self, stop: CancellationToken) -> JoinHandle<()> {
+        let serving = http_port::serve(
+            self.listener,
+            self.pages,
+            (self.port_limits, reports::PORT),
+            stop.clone(),
+        );
+        let tidying = reports::tidy(self.store, self.clock, self.limits, stop);
+        tokio::spawn(async {
+            tokio::join!(serving, tidying);
+        })
+    }
+}
+
+fn limits(port: &ReportsSettings) -> reports::Limits {
+    reports::Limits {
+        max_body_bytes: port.max_body_bytes,
+        early_limit: NonZeroU32::new(port.early_limit).unwrap_or(NonZeroU32::MIN),
+        early_kept: port.early_kept,
+    }
+}
+
+fn reporting(
+    account: &AccountSettings,
+    reports: &AccountReports,
+    gateway: &Arc<dyn Gateway>,
+    sealer: &Sealer,
+) -> ReportingAccount {
+    ReportingAccount {
+        account: account.id.clone(),
+        path: sealer.report_path(&account.id, reports.path_version),
+        gateway: Arc::clone(gateway),
+        login: reports
+            .login
+            .as_ref()
+            .map(|login| (login.user.as_str().to_owned(), login.password.clone())),
+        allowed_sources: reports.allowed_sources.clone(),
+    }
+}
