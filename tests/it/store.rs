@@ -112,7 +112,7 @@ async fn accept(store: &SqliteStore) -> DeliveryId {
     }
 }
 
-fn lease_at(now: Timestamp) -> LeaseRequest {
+pub fn lease_at(now: Timestamp) -> LeaseRequest {
     LeaseRequest {
         account: account(),
         limit: NonZeroU32::new(500).unwrap(),
@@ -282,4 +282,36 @@ async fn the_sealed_text_goes_as_soon_as_no_attempt_can_need_it() {
         assert!(!has_text(id), "{id}");
     }
     assert!(has_text(waits));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_nobody_can_read_fails_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(directory.path()));
+    let damaged = new_delivery(&fresh_id());
+    let citizen = damaged.recipient.clone();
+    store.accept(damaged).await.unwrap();
+    let database = rusqlite::Connection::open(directory.path().join("clave-otp.db")).unwrap();
+    let changed = database.execute("UPDATE deliveries SET account = 'Not An Account'", []);
+    assert_eq!(changed.unwrap(), 1);
+    // All at once, so that they share a commit; one of them would supersede the row.
+    let calls: Vec<_> = (0..64)
+        .map(|number| {
+            let mut new = new_delivery(&fresh_id());
+            if number == 32 {
+                new.recipient = citizen.clone();
+            }
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.accept(new).await })
+        })
+        .collect();
+    let mut stored = 0;
+    for (number, call) in calls.into_iter().enumerate() {
+        match call.await.unwrap() {
+            Ok(Acceptance::Stored(_)) => stored += 1,
+            Err(clave_otp::store::StoreError::Corrupt(_)) => assert_eq!(number, 32),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(stored, 63, "its neighbours are on the disk");
 }

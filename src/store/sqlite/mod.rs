@@ -145,9 +145,16 @@ impl SqliteStore {
             threads,
             ..
         } = self;
-        drop((writer, readers));
-        for thread in threads.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let mut threads = threads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // The one that writes comes last: only it can fold the log back into the database, and only as the last that is open.
+        let writing = threads.pop();
+        drop(readers);
+        for thread in threads {
             // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+        drop(writer);
+        if let Some(thread) = writing {
             let _ = thread.join();
         }
     }

@@ -1,0 +1,210 @@
+//! What the store makes of several accounts: a delivery goes to the first of its ways that takes it, and moves to another one
+//! only while nothing of it may have been sent.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use clave_otp::{
+    domain::{AccountId, CredentialsVersion, DeliveryId, DeliveryState, Reason},
+    store::{
+        Acceptance, HandOver, LaneClosing, Neighbour, NewDelivery, Settlement, Store, Way, Which,
+        sqlite::SqliteStore,
+    },
+};
+use jiff::Timestamp;
+
+use crate::store::{account, lease_at, new_delivery_at, open, way};
+
+const LIFE: Duration = Duration::from_secs(600);
+
+fn noon() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn second() -> AccountId {
+    AccountId::parse("madrid-two").unwrap()
+}
+
+/// A delivery that both accounts may carry.
+fn new_delivery() -> NewDelivery {
+    NewDelivery {
+        other_ways: vec![way(&second())],
+        ..new_delivery_at(noon(), LIFE)
+    }
+}
+
+async fn accept(store: &SqliteStore, new: NewDelivery) -> (DeliveryId, AccountId) {
+    match store.accept(new).await.unwrap() {
+        Acceptance::Stored(delivery) => (delivery.id, delivery.account),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn all_that_wait() -> HandOver {
+    HandOver {
+        from: account(),
+        to: vec![Neighbour {
+            account: second(),
+            queue_limit: NonZeroU32::new(2).unwrap(),
+        }],
+        which: Which::AllThatWait,
+        now: noon(),
+    }
+}
+
+async fn account_of(store: &SqliteStore, id: DeliveryId) -> AccountId {
+    store.delivery(id).await.unwrap().unwrap().account
+}
+
+/// Leases everything of the first account and records the same of all.
+async fn attempt(store: &SqliteStore, settlement: Settlement) -> usize {
+    let leased = store.lease(lease_at(noon())).await.unwrap();
+    let settlements: Vec<_> = leased
+        .work
+        .iter()
+        .map(|work| (work.id, settlement.clone()))
+        .collect();
+    let count = settlements.len();
+    let settled = store.settle(leased.token, settlements, None, noon());
+    settled.await.unwrap();
+    count
+}
+
+fn not_sent() -> Settlement {
+    Settlement::Waiting {
+        not_before: noon(),
+        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
+        code: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_goes_to_the_first_of_its_ways_that_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(accept(&store, new_delivery()).await.1, account());
+    // The first account has one place, and it is taken.
+    let full = || NewDelivery {
+        way: Way {
+            queue_limit: NonZeroU32::MIN,
+            ..way(&account())
+        },
+        ..new_delivery()
+    };
+    assert_eq!(accept(&store, full()).await.1, second());
+    store.pause_lane(account(), noon()).await.unwrap();
+    assert_eq!(accept(&store, new_delivery()).await.1, second());
+    // Where no way takes it, the first one's reason is told.
+    store.pause_lane(second(), noon()).await.unwrap();
+    let refused = store.accept(full()).await.unwrap();
+    assert_eq!(refused, Acceptance::QueueFull);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_moves_with_its_own_sender_as_far_as_there_are_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(accept(&store, new_delivery()).await.0);
+    }
+    let bound = accept(&store, new_delivery_at(noon(), LIFE)).await.0;
+    assert_eq!(store.hand_over(all_that_wait()).await.unwrap(), 2);
+    let mut accounts = Vec::new();
+    for id in &ids {
+        accounts.push(account_of(&store, *id).await);
+    }
+    assert_eq!(accounts, [second(), second(), account()]);
+    assert_eq!(
+        account_of(&store, bound).await,
+        account(),
+        "the other account is no way of this one"
+    );
+    let mut waiting = store.waiting().await.unwrap();
+    waiting.sort();
+    assert_eq!(waiting, [(account(), 2), (second(), 2)]);
+    // The other account takes it at once, however long it was to wait here.
+    let mut request = lease_at(noon());
+    request.account = second();
+    let leased = store.lease(request).await.unwrap();
+    assert_eq!(leased.work.len(), 2);
+    assert_eq!(leased.work[0].sender, way(&second()).sender);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_tried_moves_when_one_request_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let tried = accept(&store, new_delivery()).await.0;
+    assert_eq!(attempt(&store, not_sent()).await, 1);
+    let fresh = accept(&store, new_delivery()).await.0;
+    let which = Which::WhatWasTried;
+    let request = HandOver {
+        which,
+        ..all_that_wait()
+    };
+    assert_eq!(store.hand_over(request).await.unwrap(), 1);
+    assert_eq!(account_of(&store, tried).await, second());
+    assert_eq!(account_of(&store, fresh).await, account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_sent_never_moves() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let resending = accept(&store, new_delivery()).await.0;
+    let reason = Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN);
+    let settlement = Settlement::Resending {
+        not_before: noon(),
+        reason: reason.clone(),
+    };
+    assert_eq!(attempt(&store, settlement).await, 1);
+    assert_eq!(store.hand_over(all_that_wait()).await.unwrap(), 0);
+    assert_eq!(account_of(&store, resending).await, account());
+    let settlement = Settlement::Uncertain {
+        reason,
+        report_deadline: None,
+    };
+    assert_eq!(attempt(&store, settlement).await, 1);
+    // Under way.
+    let under_way = accept(&store, new_delivery()).await.0;
+    let leased = store.lease(lease_at(noon())).await.unwrap();
+    assert_eq!(leased.work.len(), 1);
+    assert_eq!(store.hand_over(all_that_wait()).await.unwrap(), 0);
+    for id in [resending, under_way] {
+        assert_eq!(account_of(&store, id).await, account());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_does_not_move_and_what_a_closed_lane_holds_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let short = NewDelivery {
+        expire_time: noon() + Duration::from_secs(1),
+        ..new_delivery()
+    };
+    let (over, _) = accept(&store, short).await;
+    let (waits, _) = accept(&store, new_delivery()).await;
+    // Its credentials are rejected: what was tried waits.
+    let leased = store.lease(lease_at(noon())).await.unwrap();
+    let settlements = leased
+        .work
+        .iter()
+        .map(|work| (work.id, not_sent()))
+        .collect();
+    let closing = LaneClosing {
+        account: account(),
+        credentials: CredentialsVersion::from_bytes([1; 16]),
+    };
+    let settled = store.settle(leased.token, settlements, Some(closing), noon());
+    settled.await.unwrap();
+    let later = HandOver {
+        now: noon() + Duration::from_secs(2),
+        ..all_that_wait()
+    };
+    assert_eq!(store.hand_over(later).await.unwrap(), 1);
+    assert_eq!(account_of(&store, waits).await, second());
+    assert_eq!(account_of(&store, over).await, account());
+    let state = store.delivery(over).await.unwrap().unwrap().state;
+    assert_eq!(state, DeliveryState::Accepted, "the sweep ends it");
+}
