@@ -18,7 +18,9 @@ use rusqlite::{Connection, params};
 
 use crate::{
     store::{account, open},
-    support::{Files, MADRID_LOGIN, PASSWORD, TestApp, request, soon},
+    support::{
+        BARCELONA, Files, MADRID, MADRID_LOGIN, PASSWORD, TestApp, reason_of, request, soon,
+    },
 };
 
 const MADRID_FILE: &str = "administrations/madrid.toml";
@@ -113,16 +115,8 @@ async fn where_the_platform_asks_for_it_the_number_shown_abroad_is_what_requests
         recipient: "+351912345678".into(),
         ..request()
     };
-    let preview = PreviewDeliveryRequest {
-        administration: abroad.administration.clone(),
-        recipient: abroad.recipient.clone(),
-        code: abroad.code.clone(),
-        purpose: abroad.purpose,
-        language: abroad.language.clone(),
-        expire_time: abroad.expire_time,
-        ..PreviewDeliveryRequest::default()
-    };
-    let preview = app.client.preview_delivery(preview).await.unwrap();
+    let preview = app.client.preview_delivery(preview_of(&abroad));
+    let preview = preview.await.unwrap();
     assert_eq!(preview.into_inner().sender, "638444812");
     assert_eq!(app.ends(abroad).await.sender, "638444812");
     assert_eq!(app.ends(request()).await.sender, "ClaveMadrid");
@@ -134,6 +128,47 @@ async fn where_the_platform_asks_for_it_the_number_shown_abroad_is_what_requests
         .map(|message| message.sender.to_string())
         .collect();
     assert_eq!(seen, ["638444812", "ClaveMadrid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_refused_as_the_code_itself_would_be() {
+    let clock = Arc::new(SystemClock::new());
+    let mut app = TestApp::start_with(Script::new(), clock, |files| {
+        files.change(MADRID_FILE, "2026-08-03", "2999-08-03");
+    })
+    .await;
+    for (administration, recipient, sender, reason) in [
+        (MADRID, "+33612345678", "", "RECIPIENT_COUNTRY_NOT_ALLOWED"),
+        (BARCELONA, "+351912345678", "", "INTERNATIONAL_DISABLED"),
+        (MADRID, "+34600000001", "", "ALIAS_NOT_USABLE"),
+        (MADRID, "+34600000001", "OtroAlias", "SENDER_NOT_ALLOWED"),
+        // Not even where an account writes it itself.
+        (MADRID, "+351912345678", "638444812", "SENDER_NOT_ALLOWED"),
+    ] {
+        let asked = CreateDeliveryRequest {
+            administration: administration.into(),
+            recipient: recipient.into(),
+            sender: sender.into(),
+            ..request()
+        };
+        let preview = app.client.preview_delivery(preview_of(&asked)).await;
+        assert_eq!(reason_of(&preview.unwrap_err()), reason);
+        assert_eq!(app.refused(asked).await.1, reason);
+    }
+    assert_eq!(app.simulator.ledger().message_count(), 0);
+}
+
+fn preview_of(asked: &CreateDeliveryRequest) -> PreviewDeliveryRequest {
+    PreviewDeliveryRequest {
+        administration: asked.administration.clone(),
+        recipient: asked.recipient.clone(),
+        code: asked.code.clone(),
+        purpose: asked.purpose,
+        language: asked.language.clone(),
+        expire_time: asked.expire_time,
+        sender: asked.sender.clone(),
+        ..PreviewDeliveryRequest::default()
+    }
 }
 
 fn operator() -> Caller {
