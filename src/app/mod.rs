@@ -201,6 +201,7 @@ impl App {
         let shared: Arc<dyn Store> = self.store.clone();
         let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
         let stopping = self.services.stop.clone();
+        let aliases = tokio::spawn(self.services.accounts.aliases().keep(stopping.clone()));
         let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
         let (ready, is_ready) = watch::channel(Readiness::Ready);
         let (health, router) = with_health(self.services, self.limits).await?;
@@ -243,7 +244,8 @@ impl App {
         // While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any
         // case a little before the grace time is over, so that answers which are on their way get through.
         let closing = async {
-            let (_, accounts, _, _) = tokio::join!(telling, telling_accounts, probing, gauges);
+            let (_, accounts, ..) =
+                tokio::join!(telling, telling_accounts, probing, gauges, aliases);
             let _ = tokio::time::timeout(grace.mul_f64(0.8), dispatcher.drain()).await;
             readiness::tell_no_more(health, &accounts.unwrap_or_default()).await;
             grpc_closing.cancel();

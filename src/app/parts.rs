@@ -8,10 +8,10 @@ use super::StartError;
 use crate::{
     config::{
         self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, GatewayKind,
-        GrpcSettings, Protocol, Settings, TextLimits,
+        GrpcSettings, Protocol, SenderOnWire, Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
-    domain::{Dir3, GatewayName},
+    domain::{Dir3, GatewayName, InternationalNumber, Sender},
     gateway::{
         Gateway,
         http::HttpSettings,
@@ -101,6 +101,13 @@ fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Accoun
                 .copied()
                 .collect(),
             sender: settings.international.sender.clone(),
+            on_wire: match settings.international.sender_on_wire {
+                SenderOnWire::Requested => None,
+                SenderOnWire::Fallback => {
+                    InternationalNumber::parse(settings.international.sender.as_str())
+                        .map(Sender::International)
+                }
+            },
         },
         max_segments: settings.limits.max_segments,
         allow_ucs2: settings.limits.allow_ucs2,
@@ -112,8 +119,11 @@ fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Accoun
 pub(super) fn profiles(settings: &Settings) -> Vec<AccountProfile> {
     let of_administration = |administration: &AdministrationSettings| {
         let dir3 = administration.dir3.clone();
+        let aliases = administration.aliases.clone();
         let profile = move |account: &AccountSettings| AccountProfile {
             id: account.id.clone(),
+            aliases: aliases.clone(),
+            brings_reports: account.reports.is_some(),
             administration: dir3.clone(),
             gateway: gateway_name(account.gateway),
             senders: std::iter::once(&account.default_sender)

@@ -11,6 +11,11 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
+use crate::{
+    clock::{Clock as _, SystemClock},
+    domain::day_in_spain,
+};
+
 use super::{
     client::Format,
     configuration::{self, EXIT_CONFIGURATION, Loaded},
@@ -30,7 +35,10 @@ pub struct CheckArgs {
 impl CheckArgs {
     /// Judges the set and tells the status to end with.
     pub fn run(self) -> ExitCode {
-        let result = configuration::read_with_warnings(&self.config);
+        let mut result = configuration::read_with_warnings(&self.config);
+        if let Ok((settings, warnings)) = &mut result {
+            warnings.extend(settings.alias_warnings(day_in_spain(SystemClock::new().now())));
+        }
         let status = match &result {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(EXIT_CONFIGURATION),

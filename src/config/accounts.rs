@@ -114,7 +114,7 @@ impl AccountSettings {
     pub fn principal(&self) -> Option<&Alias> {
         self.senders.iter().find_map(|sender| match sender {
             Sender::Alias(alias) => Some(alias),
-            Sender::Common => None,
+            Sender::Common | Sender::International(_) => None,
         })
     }
 }

@@ -55,6 +55,8 @@ struct RawAdministration {
 /// A public body that pays for its own SMS.
 #[derive(Debug, Clone)]
 pub struct AdministrationSettings {
+    /// The file that tells of it, as messages show it.
+    pub file: String,
     /// Its code, unique in the installation.
     pub dir3: Dir3,
     /// Its name, for people.
@@ -114,6 +116,7 @@ impl AdministrationDraft {
         let aliases: Option<Vec<_>> = self.aliases.into_iter().map(|a| a.record).collect();
         let head = self.settings?;
         Some(AdministrationSettings {
+            file: self.at.file().to_owned(),
             dir3: head.dir3,
             name: head.name,
             nif: head.nif,

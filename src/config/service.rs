@@ -9,11 +9,13 @@ use std::{
     rc::Rc,
 };
 
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::{
     admin::{AdminSettings, RawAdmin},
     administrations::{self, AdministrationDraft, AdministrationSettings, RawAdministrations},
+    aliases,
     callers::{self, CallerSettings, RawCaller, Surroundings},
     environment::Environment,
     findings::{At, Findings, Problems, SourceFile, Warning},
@@ -91,6 +93,15 @@ impl Settings {
                 Err(found)
             }
         }
+    }
+
+    /// What the registry says on this day against aliases that accounts send under: not usable, or soon not any more. Disuse
+    /// is not among it: when an alias was last used is in the store.
+    pub fn alias_warnings(&self, today: Date) -> Vec<Warning> {
+        self.administrations
+            .iter()
+            .flat_map(|administration| aliases::warnings_on(today, administration))
+            .collect()
     }
 
     /// How many accounts there are in all.

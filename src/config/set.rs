@@ -141,7 +141,7 @@ fn aliases_of(account: &AccountDraft) -> impl Iterator<Item = (&At, &Alias)> {
         .iter()
         .filter_map(|(at, sender)| match sender {
             Sender::Alias(alias) => Some((at, alias)),
-            Sender::Common => None,
+            Sender::Common | Sender::International(_) => None,
         })
 }
 

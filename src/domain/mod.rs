@@ -28,7 +28,13 @@ pub use public_body::{Dir3, Nif, PublicBodyError};
 pub use purpose::{Language, Purpose};
 pub use reason::Reason;
 pub use recipient::{Destination, Recipient, RecipientError, Region};
-pub use registry::{AliasRecord, AliasStatus, GatewayName};
+pub use registry::{
+    AliasRecord, AliasStanding, AliasStatus, AliasUsability, AliasWarning, GatewayName,
+    NOTICE_DAYS, day_in_spain,
+};
 pub use report::{News, Report, ReportPath, ReportedNumber, ReportedStatus};
-pub use sender::{Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, Sender};
+pub use sender::{
+    Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, InternationalNumber,
+    Sender,
+};
 pub use state::DeliveryState;

@@ -64,6 +64,27 @@ pub enum Sender {
     Alias(Alias),
     /// The numeric sender common to all ([`COMMON_SENDER`]).
     Common,
+    /// The number that recipients abroad see, where the account writes it in its requests. Comes from configuration alone:
+    /// [`Sender::parse`] never makes one.
+    International(InternationalNumber),
+}
+
+/// A number that recipients abroad see: digits only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InternationalNumber(Box<str>);
+
+impl InternationalNumber {
+    /// Parses 3 to 15 digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits =
+            (3..=15).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+        digits.then(|| Self(text.into()))
+    }
+
+    /// As shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Sender {
@@ -76,11 +97,21 @@ impl Sender {
         }
     }
 
+    /// Takes back what the store kept: what routing chose, the number shown abroad included.
+    pub fn from_stored(text: &str) -> Result<Self, AliasError> {
+        Self::parse(text).or_else(|error| {
+            InternationalNumber::parse(text)
+                .map(Self::International)
+                .ok_or(error)
+        })
+    }
+
     /// The sender as a gateway takes it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Alias(alias) => alias.as_str(),
             Self::Common => COMMON_SENDER,
+            Self::International(number) => number.as_str(),
         }
     }
 }
@@ -101,11 +132,9 @@ impl EffectiveSender {
         Self(sender.as_str().into())
     }
 
-    /// The number shown abroad: digits only.
+    /// The number shown abroad: 3 to 15 digits.
     pub fn international(number: &str) -> Option<Self> {
-        let digits =
-            (3..=15).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit());
-        digits.then(|| Self(number.into()))
+        InternationalNumber::parse(number).map(|number| Self(number.0))
     }
 
     /// Takes back what the store kept.
@@ -116,5 +145,30 @@ impl EffectiveSender {
     /// As shown.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_parses_back_as_the_same_sender() {
+        let abroad = InternationalNumber::parse(INTERNATIONAL_SENDER).unwrap();
+        for sender in [
+            Sender::Common,
+            Sender::parse("ClaveMadrid").unwrap(),
+            Sender::International(abroad),
+        ] {
+            assert_eq!(Sender::from_stored(sender.as_str()), Ok(sender));
+        }
+        assert!(Sender::from_stored("12").is_err());
+    }
+
+    #[test]
+    fn nobody_can_ask_for_the_number_shown_abroad() {
+        let refused = Sender::parse(INTERNATIONAL_SENDER).unwrap_err();
+        assert_eq!(refused, AliasError::OnlyDigits);
+        assert_eq!(InternationalNumber::parse("+638444812"), None);
     }
 }

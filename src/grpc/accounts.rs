@@ -1,5 +1,6 @@
 //! `clave.otp.v1.AccountService`.
 
+use jiff::civil::Date;
 use tonic::{Request, Response};
 
 use super::{
@@ -7,15 +8,15 @@ use super::{
     answer::{Answer, parse_account, refuse, refuse_all},
     convert::{Fields, to_proto_duration, to_proto_time},
     proto::{
-        Account, GetAccountRequest, GetAccountResponse, LaneState, ListAccountsRequest,
-        ListAccountsResponse, PauseAccountRequest, PauseAccountResponse, ResumeAccountRequest,
-        ResumeAccountResponse, account_service_server::AccountService,
+        Account, AccountAlias, GetAccountRequest, GetAccountResponse, LaneState,
+        ListAccountsRequest, ListAccountsResponse, PauseAccountRequest, PauseAccountResponse,
+        ResumeAccountRequest, ResumeAccountResponse, account_service_server::AccountService,
     },
 };
 use crate::{
     domain::{AccountId, Dir3},
     intake::Refusal,
-    status::{AccountStatus, DEFAULT_PAGE_SIZE, LaneClosure, MAX_PAGE_SIZE},
+    status::{AccountStatus, AliasStatus, DEFAULT_PAGE_SIZE, LaneClosure, MAX_PAGE_SIZE},
 };
 
 /// The service.
@@ -123,6 +124,7 @@ fn to_proto_account(status: &AccountStatus) -> Account {
         closure,
         waiting,
         report,
+        aliases,
     } = status;
     let report = report.as_ref();
     let resting = report.is_some_and(|report| report.rests_until.is_some());
@@ -154,5 +156,34 @@ fn to_proto_account(status: &AccountStatus) -> Account {
             .and_then(|report| report.last_failure.as_ref())
             .map(ToString::to_string)
             .unwrap_or_default(),
+        report_url: String::new(),
+        aliases: aliases.iter().map(to_proto_alias).collect(),
+    }
+}
+
+fn to_proto_alias(status: &AliasStatus) -> AccountAlias {
+    let record = status.record.as_ref();
+    let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
+    AccountAlias {
+        alias: status.alias.as_str().to_owned(),
+        status: record
+            .map(|record| record.status.as_str().to_owned())
+            .unwrap_or_default(),
+        usable: status.is_usable,
+        inscribed_on: day(record.and_then(|record| record.inscribed_on)),
+        lapses_on: day(record.and_then(|record| record.lapses_on)),
+        ends_on: day(record.and_then(|record| record.ends_on)),
+        last_used_on: day(status.last_used_on),
+        enabled_gateways: record
+            .into_iter()
+            .flat_map(|record| &record.enabled_gateways)
+            .map(|gateway| gateway.as_str().to_owned())
+            .collect(),
+        warnings: status
+            .standing
+            .warnings
+            .iter()
+            .map(|warning| warning.as_str().to_owned())
+            .collect(),
     }
 }

@@ -5,19 +5,15 @@
 
 mod refusal;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 
 use crate::{
     clock::Clock,
     domain::{
         AccountId, Caller, Delivery, DeliveryId, Dir3, Encoding, OneTimeCode, OriginHost, Purpose,
-        Recipient, Reference, RequestId, Role, Sender,
+        Recipient, Reference, RequestId, Role, Sender, day_in_spain,
     },
     routing::{self, Administration, Ask, Directory, Route},
     store::{
@@ -174,7 +170,7 @@ impl Intake {
                 recipient: &request.recipient,
                 sender: request.sender.as_ref(),
                 origin: request.origin.as_ref(),
-                today: today_in_spain(now),
+                today: day_in_spain(now),
             },
         )?;
         routing::draw(&mut ways, |account| self.share_of(account, now), lot);
@@ -327,14 +323,6 @@ fn minutes(left: Duration) -> u32 {
     u32::try_from(nearest).unwrap_or(u32::MAX).max(1)
 }
 
-/// The day by which the registry of aliases counts.
-fn today_in_spain(now: Timestamp) -> Date {
-    // The zone is compiled in, so it is always found.
-    static SPAIN: LazyLock<TimeZone> =
-        LazyLock::new(|| TimeZone::get("Europe/Madrid").unwrap_or(TimeZone::UTC));
-    now.to_zoned(SPAIN.clone()).date()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,13 +340,5 @@ mod tests {
         ] {
             assert_eq!(minutes(Duration::from_secs(seconds)), told, "{seconds} s");
         }
-    }
-
-    #[test]
-    fn the_day_of_the_registry_begins_at_midnight_in_spain() {
-        let before_midnight = "2026-08-03T21:59:59Z".parse().unwrap();
-        assert_eq!(today_in_spain(before_midnight).to_string(), "2026-08-03");
-        let after_midnight = "2026-08-03T22:00:00Z".parse().unwrap();
-        assert_eq!(today_in_spain(after_midnight).to_string(), "2026-08-04");
     }
 }

@@ -74,6 +74,8 @@ pub struct International {
     pub allowed_regions: Vec<Region>,
     /// What recipients abroad see: the platform replaces the sender (guide, 2.1.2).
     pub sender: EffectiveSender,
+    /// What requests say in place of the account's own sender, where the platform does not replace that one by itself.
+    pub on_wire: Option<Sender>,
 }
 
 /// Where a delivery goes.
@@ -221,7 +223,9 @@ fn way<'a>(
         }
         // Recipients abroad are outside the registry's rules.
         Destination::International => {
-            (sender, account.international.admit(ask.recipient.region())?)
+            let effective_sender = account.international.admit(ask.recipient.region())?;
+            let on_wire = account.international.on_wire.as_ref();
+            (on_wire.unwrap_or(sender), effective_sender)
         }
     };
     Ok(Route {
@@ -241,6 +245,7 @@ fn lawful_sender<'a>(
     today: Date,
 ) -> Result<&'a Sender, NoRoute> {
     let Sender::Alias(alias) = sender else {
+        // Numbers are outside the registry's rules.
         return Ok(sender);
     };
     let usable = administration
@@ -271,7 +276,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::{Alias, AliasStatus};
+    use crate::domain::{Alias, AliasStatus, InternationalNumber};
 
     fn choose<'a>(
         administration: &'a Administration,
@@ -304,6 +309,7 @@ mod tests {
                     enabled: true,
                     allowed_regions: vec![Region::parse("PT").unwrap()],
                     sender: EffectiveSender::international("638444812").unwrap(),
+                    on_wire: None,
                 },
                 max_segments: 1,
                 allow_ucs2: false,
@@ -315,6 +321,8 @@ mod tests {
                 status: AliasStatus::Inscribed,
                 inscribed_on: Some("2026-08-03".parse().unwrap()),
                 lapses_on: None,
+                ends_on: None,
+                last_used_on: None,
                 enabled_gateways: BTreeSet::from([GatewayName::MensajeriaNegocios]),
             }],
             alias_policy: AliasPolicy::Refuse,
@@ -341,6 +349,30 @@ mod tests {
         let route = choose(&administration, &number("+351912345678"), None, None).unwrap();
         assert_eq!(route.effective_sender.as_str(), "638444812");
         assert_eq!(route.sender.as_str(), "ClaveMadrid");
+    }
+
+    #[test]
+    fn a_request_for_a_number_abroad_may_name_the_number_that_is_shown() {
+        let mut administration = administration();
+        let number_abroad = InternationalNumber::parse("638444812").unwrap();
+        let on_wire = Sender::International(number_abroad);
+        administration.accounts[0].international.on_wire = Some(on_wire.clone());
+        let asked = Sender::parse("ClaveMadrid").unwrap();
+        for asked in [None, Some(&asked), Some(&Sender::Common)] {
+            let abroad = choose(&administration, &number("+351912345678"), asked, None).unwrap();
+            assert_eq!(*abroad.sender, on_wire);
+            assert_eq!(abroad.effective_sender.as_str(), "638444812");
+        }
+        let at_home = choose(&administration, &number("+34600000001"), None, None).unwrap();
+        assert_eq!(at_home.sender.as_str(), "ClaveMadrid");
+        let other = Sender::parse("OtroAlias").unwrap();
+        let refused = choose(
+            &administration,
+            &number("+351912345678"),
+            Some(&other),
+            None,
+        );
+        assert_eq!(refused.unwrap_err(), NoRoute::SenderNotAllowed);
     }
 
     #[test]

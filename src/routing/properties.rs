@@ -6,7 +6,7 @@ use jiff::{ToSpan as _, civil::Date};
 use proptest::{prelude::*, sample::select, sample::subsequence};
 
 use super::*;
-use crate::domain::{Alias, AliasStatus};
+use crate::domain::{Alias, AliasStatus, InternationalNumber};
 
 /// Two differ in case alone, and two in an accent that the registry has.
 const ALIASES: [&str; 4] = ["ClaveMadrid", "claveMadrid", "ClaveESPANA", "ClaveESPAÑA"];
@@ -28,6 +28,10 @@ fn sender() -> impl Strategy<Value = Sender> {
     .prop_map(|sender| Sender::parse(sender).unwrap())
 }
 
+fn number_abroad() -> Sender {
+    Sender::International(InternationalNumber::parse("638444812").unwrap())
+}
+
 fn gateway() -> impl Strategy<Value = GatewayName> {
     select(vec![GatewayName::MensajeriaNegocios, GatewayName::Mensatek])
 }
@@ -44,13 +48,18 @@ fn record() -> impl Strategy<Value = AliasRecord> {
     ]);
     let date = || prop::option::of(near_today());
     let gateways = prop::collection::btree_set(gateway(), 0..3);
-    (select(ALIASES.to_vec()), status, date(), date(), gateways).prop_map(
-        |(alias, status, inscribed_on, lapses_on, enabled_gateways)| AliasRecord {
-            alias: Alias::parse(alias).unwrap(),
-            status,
-            inscribed_on,
-            lapses_on,
-            enabled_gateways,
+    let dates = (date(), date(), date(), date());
+    (select(ALIASES.to_vec()), status, dates, gateways).prop_map(
+        |(alias, status, (inscribed_on, lapses_on, ends_on, last_used_on), enabled_gateways)| {
+            AliasRecord {
+                alias: Alias::parse(alias).unwrap(),
+                status,
+                inscribed_on,
+                lapses_on,
+                ends_on,
+                last_used_on,
+                enabled_gateways,
+            }
         },
     )
 }
@@ -63,25 +72,29 @@ fn account() -> impl Strategy<Value = Account> {
         senders,
         any::<prop::sample::Index>(),
         any::<bool>(),
+        any::<bool>(),
         regions,
     )
-        .prop_map(|(gateway, senders, default, enabled, regions)| Account {
-            id: AccountId::parse("madrid-mn").unwrap(),
-            gateway,
-            default_sender: default.get(&senders).clone(),
-            senders,
-            international: International {
-                enabled,
-                allowed_regions: regions
-                    .into_iter()
-                    .map(|region| Region::parse(region).unwrap())
-                    .collect(),
-                sender: EffectiveSender::international("638444812").unwrap(),
+        .prop_map(
+            |(gateway, senders, default, enabled, on_wire, regions)| Account {
+                id: AccountId::parse("madrid-mn").unwrap(),
+                gateway,
+                default_sender: default.get(&senders).clone(),
+                senders,
+                international: International {
+                    enabled,
+                    allowed_regions: regions
+                        .into_iter()
+                        .map(|region| Region::parse(region).unwrap())
+                        .collect(),
+                    sender: EffectiveSender::international("638444812").unwrap(),
+                    on_wire: on_wire.then(number_abroad),
+                },
+                max_segments: 1,
+                allow_ucs2: false,
+                queue_limit: NonZeroU32::MIN,
             },
-            max_segments: 1,
-            allow_ucs2: false,
-            queue_limit: NonZeroU32::MIN,
-        })
+        )
 }
 
 fn administration() -> impl Strategy<Value = Administration> {
@@ -107,11 +120,15 @@ fn is_lawful(administration: &Administration, sender: &Sender, gateway: GatewayN
     };
     let yesterday = today() - 1.day();
     let records = administration.aliases.iter();
-    let mut in_force = records.filter(|record| match record.status {
-        AliasStatus::Inscribed => record.inscribed_on.is_some_and(|day| day <= yesterday),
-        AliasStatus::Preinscribed => record.lapses_on.is_some_and(|day| day > yesterday),
-        _ => false,
-    });
+    let has_not_ended =
+        |record: &&AliasRecord| record.ends_on.is_none_or(|last_day| last_day > yesterday);
+    let mut in_force = records
+        .filter(has_not_ended)
+        .filter(|record| match record.status {
+            AliasStatus::Inscribed => record.inscribed_on.is_some_and(|day| day <= yesterday),
+            AliasStatus::Preinscribed => record.lapses_on.is_some_and(|day| day > yesterday),
+            _ => false,
+        });
     in_force.any(|record| {
         let platforms: BTreeSet<GatewayName> = record.enabled_gateways.clone();
         record.alias.as_str().as_bytes() == alias.as_str().as_bytes()
@@ -136,13 +153,15 @@ fn assert_lawful(administration: &Administration, asked: Option<&Sender>, route:
             }
         }
         Destination::International => {
-            assert_eq!(route.sender, wanted);
+            let on_wire = account.international.on_wire.as_ref();
+            assert_eq!(route.sender, on_wire.unwrap_or(wanted));
             assert!(account.international.enabled);
             assert_eq!(route.effective_sender, account.international.sender);
         }
     }
-    // The number common to all needs no inscription and is the one sender that an account need not list.
-    assert!(account.senders.contains(route.sender) || *route.sender == Sender::Common);
+    // Numbers need no inscription, and are the senders that an account need not list.
+    let is_number = !matches!(route.sender, Sender::Alias(_));
+    assert!(account.senders.contains(route.sender) || is_number);
 }
 
 /// A refusal is true: nothing that could go out is held back.
@@ -189,18 +208,32 @@ proptest! {
                     prop_assert_eq!(place, 0, "the primary account comes first");
                     assert_lawful(&administration, asked, route);
                 }
-                // Whatever account takes over: rule 1.3.
-                if recipient.destination() == Destination::National {
-                    prop_assert!(is_lawful(&administration, route.sender, route.account.gateway));
-                }
-                let is_its_own = route.account.senders.contains(route.sender) || *route.sender == Sender::Common;
+                let is_its_own = route.account.senders.contains(route.sender)
+                    || matches!(route.sender, Sender::Common | Sender::International(_));
                 prop_assert!(is_its_own, "no sender of another account");
-                prop_assert!(asked.is_none_or(|asked| route.sender == asked || *route.sender == Sender::Common));
+                prop_assert!(asked.is_none_or(|asked| route.sender == asked || !matches!(route.sender, Sender::Alias(_))));
                 let allowed = &route.account.international.allowed_regions;
                 let region = recipient.region();
                 prop_assert!(region == Region::ES || allowed.contains(&region));
             },
             Err(refused) => assert_true(&administration, &recipient, asked, refused),
+        }
+    }
+
+    /// Rule 1.3. Abroad an alias may stand in the request, since nobody there sees it.
+    #[test]
+    fn no_way_pairs_an_alias_with_a_gateway_that_is_not_enabled_for_it(
+        administration in administration(),
+        asked in prop::option::of(sender()),
+    ) {
+        let recipient = Recipient::parse(NUMBERS[0]).unwrap();
+        let ask = Ask { recipient: &recipient, sender: asked.as_ref(), origin: None, today: today() };
+        let Ok(ways) = ways(&administration, &ask) else {
+            return Ok(());
+        };
+        for Route { account, sender, .. } in &ways {
+            prop_assert!(is_lawful(&administration, sender, account.gateway));
+            prop_assert!(!matches!(sender, Sender::International(_)), "shown abroad alone");
         }
     }
 

@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     clock::Clock,
-    domain::{AccountId, Caller, Dir3, GatewayName, Role, Sender},
+    domain::{AccountId, AliasRecord, Caller, Dir3, GatewayName, Role, Sender},
     store::{LaneClosure, LaneReport, Store},
 };
 
-use super::StatusError;
+use super::{
+    StatusError,
+    alias_watch::{AliasStatus, AliasWatch},
+};
 
 /// What is known of an account from its configuration.
 #[derive(Debug, Clone)]
@@ -23,6 +26,10 @@ pub struct AccountProfile {
     pub senders: Vec<Sender>,
     /// Whether it sends abroad.
     pub international_enabled: bool,
+    /// What the registry says about its administration's aliases.
+    pub aliases: Vec<AliasRecord>,
+    /// Whether its gateway tells what became of messages.
+    pub brings_reports: bool,
 }
 
 /// An account and how its lane fares.
@@ -36,12 +43,15 @@ pub struct AccountStatus {
     pub waiting: u64,
     /// What its lane says of itself; `None` before it has started.
     pub report: Option<LaneReport>,
+    /// How its aliases stand.
+    pub aliases: Vec<AliasStatus>,
 }
 
 /// The accounts of the installation.
 #[derive(Debug, Clone)]
 pub struct AccountStatuses {
     profiles: Arc<BTreeMap<AccountId, AccountProfile>>,
+    aliases: AliasWatch,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
@@ -53,15 +63,25 @@ impl AccountStatuses {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let profiles = profiles
+        let profiles: BTreeMap<AccountId, AccountProfile> = profiles
             .into_iter()
             .map(|profile| (profile.id.clone(), profile))
             .collect();
         Self {
+            aliases: AliasWatch::new(
+                profiles.values().cloned().collect(),
+                store.clone(),
+                clock.clone(),
+            ),
             profiles: Arc::new(profiles),
             store,
             clock,
         }
+    }
+
+    /// Watches over the aliases of all accounts.
+    pub fn aliases(&self) -> AliasWatch {
+        self.aliases.clone()
     }
 
     /// The accounts that the caller may look after, by id; those after `after`, at most `limit`.
@@ -145,6 +165,7 @@ impl AccountStatuses {
         Ok(AccountStatus {
             closure: self.store.closure_of(profile.id.clone()).await?,
             report: self.store.lanes().report(&profile.id),
+            aliases: self.aliases.of_account(&profile).await?,
             profile,
             waiting,
         })

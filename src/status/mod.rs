@@ -3,6 +3,8 @@
 //! Must not know: how to send. The store is the truth; its signals only wake the watchers.
 
 mod accounts;
+mod alias_watch;
+mod aliases;
 mod page;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -17,6 +19,7 @@ use crate::{
 
 pub use crate::store::{LaneClosure, LaneReport, ListFilter};
 pub use accounts::{AccountProfile, AccountStatus, AccountStatuses};
+pub use alias_watch::{AliasStatus, AliasWatch};
 pub use page::{PageToken, PageTokenError};
 
 /// Deliveries on a page when the caller does not say.

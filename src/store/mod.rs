@@ -19,9 +19,9 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::domain::{
-    AccountId, AttemptToken, CallerName, CredentialsVersion, Delivery, DeliveryId, DeliveryState,
-    Dir3, Encoding, GatewayMessageId, Language, OneTimeCode, OriginHost, Purpose, Reason,
-    Recipient, Reference, RequestId, SecretText, Sender,
+    AccountId, Alias, AttemptToken, CallerName, CredentialsVersion, Delivery, DeliveryId,
+    DeliveryState, Dir3, EffectiveSender, Encoding, GatewayMessageId, Language, OneTimeCode,
+    OriginHost, Purpose, Reason, Recipient, Reference, RequestId, SecretText, Sender,
 };
 
 pub use changes::{Changes, DeliveryWatch, LaneBell};
@@ -241,6 +241,21 @@ pub struct Recovered {
     pub from_the_future: u64,
 }
 
+/// What became of the messages of one sender to Spanish numbers, submitted in some hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderFigures {
+    /// The account that sent them.
+    pub account: AccountId,
+    /// What the citizens see.
+    pub sender: EffectiveSender,
+    /// How many the gateway took.
+    pub sent: u64,
+    /// How many of these a report says the handset has.
+    pub delivered: u64,
+    /// How many of these a report says will not arrive.
+    pub undelivered: u64,
+}
+
 /// Closes a lane because its gateway rejects the account's credentials.
 #[derive(Debug, Clone)]
 pub struct LaneClosing {
@@ -356,6 +371,19 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn recover(&self, recovery: Recovery) -> Result<Recovered, StoreError>;
     /// How many deliveries wait, for each account that has any.
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError>;
+    /// The beginning of the last hour in which each account submitted something to a Spanish number under the alias; `None`
+    /// where it never did.
+    async fn last_uses(
+        &self,
+        aliases: Vec<(AccountId, Alias)>,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError>;
+    /// What became of messages to Spanish numbers that were submitted in the whole hours from `from` on and before `until`,
+    /// for each account and sender.
+    async fn sender_figures(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<SenderFigures>, StoreError>;
     /// The signals of this store.
     fn changes(&self) -> &Changes;
     /// How the lanes that work on this store fare.

@@ -42,6 +42,14 @@ pub const GATEWAY_REQUEST_SECONDS: &str = "clave_otp_gateway_request_seconds";
 pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
 /// Gauge by `account`: deliveries that wait.
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
+/// Gauge by `account` and `alias`: 1 where operators let the alias through today, else 0.
+pub const ALIAS_USABLE: &str = "clave_otp_alias_usable";
+/// Gauge by `account` and `alias`: days until it may not be used any more, where an end is known.
+pub const ALIAS_DAYS_LEFT: &str = "clave_otp_alias_days_left";
+/// Gauge by `account` and `alias`: days since its last known use.
+pub const ALIAS_DAYS_UNUSED: &str = "clave_otp_alias_days_unused";
+/// Gauge by `gateway` and `alias`: 1 while its messages no longer arrive and those of other senders do.
+pub const ALIAS_PROBABLY_BLOCKED: &str = "clave_otp_alias_probably_blocked";
 /// Gauge: open connections of the gRPC port.
 pub const GRPC_CONNECTIONS: &str = "clave_otp_grpc_connections";
 /// Counter by `direction`: jumps of the machine's time of day.

@@ -13,13 +13,15 @@ use clave_otp::{
     clock::{Clock, ManualClock},
     dispatch::{Dispatcher, LaneSettings, OnUncertain},
     domain::{
-        AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, DeliveryState, Reason,
+        AccountId, Alias, AttemptToken, CredentialsVersion, Delivery, DeliveryId, DeliveryState,
+        Reason,
     },
     gateway::{Gateway, Message, Outcome},
     store::{
         Acceptance, Applied, Cancellation, Changes, Content, HandOver, LaneClosing, LaneClosure,
         Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered,
-        Recovery, RequestKey, Sequence, Settlement, Store, StoreError, sqlite::SqliteStore,
+        Recovery, RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError,
+        sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -341,6 +343,21 @@ impl Store for SlowDisk {
 
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
         self.store.waiting().await
+    }
+
+    async fn last_uses(
+        &self,
+        aliases: Vec<(AccountId, Alias)>,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        self.store.last_uses(aliases).await
+    }
+
+    async fn sender_figures(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<SenderFigures>, StoreError> {
+        self.store.sender_figures(from, until).await
     }
 
     fn changes(&self) -> &Changes {

@@ -1,6 +1,7 @@
 //! The stories of the product, in one binary so that they link once.
 
 mod accounts;
+mod aliases;
 mod architecture;
 mod chaos;
 mod config;

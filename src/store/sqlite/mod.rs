@@ -7,6 +7,7 @@ mod readers;
 mod reads;
 mod rows;
 mod schema;
+mod senders;
 mod transactions;
 mod troubles;
 mod writer;
@@ -27,10 +28,13 @@ use jiff::Timestamp;
 use super::{
     Acceptance, Applied, Cancellation, Changes, Content, HandOver, Health, LaneClosing,
     LaneClosure, Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt,
-    Recovered, Recovery, RequestKey, Sequence, Settlement, Store, StoreError, Trouble, Work,
+    Recovered, Recovery, RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError,
+    Trouble, Work,
     sealing::{OpenError, Sealer},
 };
-use crate::domain::{AccountId, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Sender};
+use crate::domain::{
+    AccountId, Alias, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Sender,
+};
 use readers::Readers;
 pub use schema::OpenStoreError;
 use schema::Ownership;
@@ -171,7 +175,7 @@ impl SqliteStore {
                 .sealer
                 .open_text(sealed.id, &sealed.sealed_text)
                 .map_err(failed)?,
-            sender: Sender::parse(&sealed.sender).map_err(|_| failed(OpenError))?,
+            sender: Sender::from_stored(&sealed.sender).map_err(|_| failed(OpenError))?,
             expire_time: sealed.expire_time,
             create_time: sealed.create_time,
             segments: sealed.segments,
@@ -366,6 +370,29 @@ impl Store for SqliteStore {
 
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
         self.readers.read(self.max_wait, reads::waiting).await
+    }
+
+    async fn last_uses(
+        &self,
+        aliases: Vec<(AccountId, Alias)>,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        self.readers
+            .read(self.max_wait, move |connection| {
+                senders::last_uses(connection, &aliases)
+            })
+            .await
+    }
+
+    async fn sender_figures(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<SenderFigures>, StoreError> {
+        self.readers
+            .read(self.max_wait, move |connection| {
+                senders::figures(connection, from, until)
+            })
+            .await
     }
 
     fn changes(&self) -> &Changes {

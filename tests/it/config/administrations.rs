@@ -17,6 +17,10 @@ const ADMINISTRATION: &[Row] = &[
     (A, "inscribed_on = 2026-08-03", "", "administrations/a.toml: aliases[0].inscribed_on: is required: an inscribed alias is usable from the day after it"),
     (A, "2026-08-03", "\"2026-02-30\"", "administrations/a.toml: aliases[0].inscribed_on: must be a day such as 2026-08-03"),
     (B, "\"draft\"", "\"preinscribed\"", "administrations/b.toml: aliases[0].lapses_on: is required: a pre-inscribed alias lapses in at most three months: give its last day"),
+    (B, "\"draft\"", "\"preinscribed\"\npreinscribed_on = 2026-08-31\nlapses_on = 2026-12-01", "administrations/b.toml: aliases[0].lapses_on: must be from preinscribed_on to three months later (2026-11-30), which is as long as a pre-inscription lasts"),
+    (B, "\"draft\"", "\"preinscribed\"\npreinscribed_on = 2026-09-01\nlapses_on = 2026-08-31", "administrations/b.toml: aliases[0].lapses_on: must be from preinscribed_on to three months later (2026-12-01), which is as long as a pre-inscription lasts"),
+    (B, "\"draft\"", "\"draft\"\nlast_used_on = 2026", "administrations/b.toml: aliases[0].last_used_on: must be a text in quotes, not a number"),
+    (A, "inscribed_on = 2026-08-03", "inscribed_on = 2026-08-03\nends_on = 2026-08-03", "administrations/a.toml: aliases[0].ends_on: must come after inscribed_on: it is the last day of the inscription"),
     (B, "\"draft\"", "\"inscribd\"", "administrations/b.toml: aliases[0].status: must be one of: draft, requested, preinscribed, inscribed, suspended, cancelled; did you mean \"inscribed\"?"),
     (B, "\"draft\"", "\"draft\"\nenabled_gateways = [\"movistar\"]", "administrations/b.toml: aliases[0].enabled_gateways[0]: must be one of: mensajeria-negocios, mensatek"),
     (B, "\"draft\"", "\"draft\"\n[[aliases]]\nalias = \"ClaveSevi\"\nstatus = \"draft\"", "administrations/b.toml: aliases[1].alias: has a record already (aliases[0]): keep one"),
@@ -50,6 +54,12 @@ fn what_works_but_should_be_known_is_a_warning() {
             "[\"ClaveSevi\"]",
             "[\"217812\"]",
             "administrations/b.toml: aliases[0].alias: no account of this administration lists this alias as a sender",
+        ),
+        (
+            B,
+            "\"draft\"",
+            "\"preinscribed\"\nlapses_on = 2026-12-31",
+            "administrations/b.toml: aliases[0].preinscribed_on: is not given, so nobody can tell whether lapses_on is within the three months that a pre-inscription lasts at most",
         ),
         (
             S,

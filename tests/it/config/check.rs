@@ -2,6 +2,12 @@
 
 use std::process::Command;
 
+use clave_otp::{
+    clock::{Clock as _, SystemClock},
+    domain::day_in_spain,
+};
+use jiff::ToSpan as _;
+
 use super::{A, B, S, Set};
 
 fn check(set: &Set, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -22,14 +28,12 @@ fn check(set: &Set, arguments: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn check_prints_every_problem_and_ends_with_78() {
     let good = Set::new();
-    assert_eq!(
-        check(&good, &[]),
-        (
-            Some(0),
-            "ok: 2 administrations, 2 accounts\n".into(),
-            String::new()
-        )
-    );
+    let draft = "warning: administrations/b.toml: aliases[0]: ALIAS_NOT_USABLE: ";
+    let (status, output, warnings) = check(&good, &[]);
+    assert_eq!(status, Some(0));
+    assert_eq!(output, "ok: 2 administrations, 2 accounts\n");
+    assert!(warnings.starts_with(draft), "{warnings}");
+    assert_eq!(warnings.lines().count(), 1, "{warnings}");
     let bad = Set::new()
         .change(S, "127.0.0.1:50051", "127.0.0.1")
         .change(A, "P2807900B", "P2807900A")
@@ -45,6 +49,27 @@ fn check_prints_every_problem_and_ends_with_78() {
     assert_eq!(json["problems"][1]["file"], "service.toml");
     assert_eq!(json["problems"][1]["key"], "grpc.listen");
     assert_eq!(json["warnings"][0]["key"], "administration.nif");
+}
+
+#[test]
+fn check_tells_today_what_will_soon_keep_an_alias_from_use() {
+    let today = day_in_spain(SystemClock::new().now());
+    let record = |keys: &str| {
+        let record = format!("\"preinscribed\"\npreinscribed_on = {today}\n{keys}");
+        let set = Set::new().change(B, "\"draft\"", &record);
+        let (status, json, _) = check(&set, &["--format", "json"]);
+        assert_eq!(status, Some(0), "{json}");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let warnings = json["warnings"].as_array().unwrap().iter();
+        warnings
+            .map(|warning| warning["warning"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let lapsing = record(&format!("lapses_on = {}", today + 30.days()));
+    assert!(lapsing[0].starts_with("ALIAS_LAPSES_SOON: "), "{lapsing:?}");
+    // A day more, in case midnight comes between.
+    let later = record(&format!("lapses_on = {}", today + 32.days()));
+    assert_eq!(later, [""; 0]);
 }
 
 #[test]

@@ -94,3 +94,41 @@ CREATE TABLE lanes (
     rejected_credentials BLOB,              -- keyed hash; others open the lane again
     change_time          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What became of messages, by the hour of their submission (hours since 1970, UTC): when a sender was last used, and
+-- whether what goes out under it still arrives. Small: a row for each hour in which a sender was used.
+CREATE TABLE sender_figures (
+    account          TEXT NOT NULL,
+    effective_sender TEXT NOT NULL,
+    destination      TEXT NOT NULL,
+    hour             INTEGER NOT NULL,
+    sent             INTEGER NOT NULL DEFAULT 0,  -- the gateway took them
+    delivered        INTEGER NOT NULL DEFAULT 0,  -- of these, a report says that the handset has them
+    undelivered      INTEGER NOT NULL DEFAULT 0,  -- of these, a report says that they will not arrive
+    PRIMARY KEY (account, effective_sender, destination, hour)
+) STRICT, WITHOUT ROWID;
+
+-- What the last hours are judged by.
+CREATE INDEX sender_figures_by_hour ON sender_figures (hour);
+
+-- A report may be the first that says that the gateway took it: of what is UNCERTAIN, or of an attempt under way. What a
+-- gateway refused at the submission has neither submit_time nor report_time and was never sent.
+CREATE TRIGGER deliveries_count_for_sender AFTER UPDATE OF state ON deliveries
+WHEN NEW.state <> OLD.state AND (NEW.state IN (3, 4)
+    OR NEW.state = 5 AND (OLD.state = 3 OR NEW.submit_time IS NOT NULL OR NEW.report_time IS NOT NULL))
+BEGIN
+    INSERT INTO sender_figures (account, effective_sender, destination, hour, sent, delivered, undelivered)
+    VALUES (
+        NEW.account,
+        NEW.effective_sender,
+        NEW.destination,
+        coalesce(NEW.submit_time, NEW.update_time) / 3600000000,
+        OLD.state <> 3,
+        NEW.state = 4,
+        NEW.state = 5
+    )
+    ON CONFLICT (account, effective_sender, destination, hour) DO UPDATE SET
+        sent = sent + excluded.sent,
+        delivered = delivered + excluded.delivered,
+        undelivered = undelivered + excluded.undelivered;
+END;
