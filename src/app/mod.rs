@@ -5,6 +5,7 @@
 mod descriptors;
 mod parts;
 mod readiness;
+mod watching;
 
 pub use parts::judge_template;
 
@@ -29,7 +30,7 @@ use crate::{
     gateway::xml_rpc::GatewaySetupError,
     grpc,
     intake::Intake,
-    status::{AccountStatuses, Status},
+    status::{AccountStatuses, Status, Tailer, WatchPlaces},
     store::{
         Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
@@ -116,6 +117,8 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: PrometheusHandle,
     grace: Duration,
+    tailer: Tailer,
+    changes_kept: Duration,
 }
 
 impl App {
@@ -136,6 +139,7 @@ impl App {
         let lanes = parts::lanes(&settings, &sealer)?;
         recover(&store, &lanes, clock.now()).await?;
         let shared: Arc<dyn Store> = store.clone();
+        let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
             intake: Intake::new(
                 parts::directory(&settings),
@@ -150,6 +154,8 @@ impl App {
                 clock.clone(),
             ),
             status: Status::new(shared, clock.clone()),
+            feed,
+            watch_places: WatchPlaces::new(settings.grpc.max_watchers),
             callers: Arc::new(parts::callers(&settings)),
             clock: clock.clone(),
             default_deadline: settings.grpc.default_deadline,
@@ -170,6 +176,8 @@ impl App {
             clock,
             metrics,
             grace: settings.grpc.shutdown_grace,
+            tailer,
+            changes_kept: settings.delivery.changes_kept,
         })
     }
 
@@ -189,6 +197,13 @@ impl App {
         let shared: Arc<dyn Store> = self.store.clone();
         let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
         let stopping = self.services.stop.clone();
+        let watching = watching::start(
+            self.tailer,
+            &shared,
+            &self.clock,
+            self.changes_kept,
+            &stopping,
+        );
         let (grpc_closing, admin_closing) = (CancellationToken::new(), CancellationToken::new());
         let (ready, is_ready) = watch::channel(Readiness::Ready);
         let (health, router) = with_health(self.services, self.limits).await?;
@@ -230,7 +245,8 @@ impl App {
         // While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any
         // case a little before the grace time is over, so that answers which are on their way get through.
         let closing = async {
-            let (_, accounts, _, _) = tokio::join!(telling, telling_accounts, probing, gauges);
+            let (_, accounts, ..) =
+                tokio::join!(telling, telling_accounts, probing, gauges, watching);
             let _ = tokio::time::timeout(grace.mul_f64(0.8), dispatcher.drain()).await;
             readiness::tell_no_more(health, &accounts.unwrap_or_default()).await;
             grpc_closing.cancel();

@@ -3,6 +3,7 @@
 //! Must not know: gateways, gRPC, retry policy. Codes, texts and numbers are sealed before they reach a file. The store is
 //! the truth; its signals ([`Changes`]) only wake those who then read.
 
+mod change_log;
 mod changes;
 mod content;
 mod health;
@@ -22,7 +23,8 @@ use crate::domain::{
     Reason, Recipient, Reference, RequestId, SecretText, Sender,
 };
 
-pub use changes::{Changes, DeliveryWatch, LaneBell};
+pub use change_log::{Change, ChangePage, ChangePlace, ForgottenChanges, StoreId};
+pub use changes::{Changes, DeliveryWatch, LaneBell, LogEnd};
 pub use content::Content;
 pub use health::{Health, Trouble};
 pub use lanes::{LaneReport, Lanes};
@@ -345,6 +347,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn recover(&self, recovery: Recovery) -> Result<Recovered, StoreError>;
     /// How many deliveries wait, for each account that has any.
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError>;
+    /// The changes that follow a place in the log, at most `limit`: every one that is committed, in the order of commits.
+    async fn changes_after(
+        &self,
+        place: ChangePlace,
+        limit: NonZeroU32,
+    ) -> Result<ChangePage, StoreError>;
+    /// Deletes a piece of the log: entries from before a moment, at most `limit`, the newest entry never.
+    async fn forget_changes(
+        &self,
+        before: Timestamp,
+        limit: NonZeroU32,
+    ) -> Result<ForgottenChanges, StoreError>;
+    /// Tells this store from others.
+    fn id(&self) -> StoreId;
     /// The signals of this store.
     fn changes(&self) -> &Changes;
     /// How the lanes that work on this store fare.

@@ -17,9 +17,10 @@ use clave_otp::{
     },
     gateway::{Gateway, Message, Outcome},
     store::{
-        Acceptance, Cancellation, Changes, Content, LaneClosing, LaneClosure, Lanes, LeaseRequest,
-        Leased, ListFilter, NewDelivery, Page, Receipt, Recovered, Recovery, RequestKey, Sequence,
-        Settlement, Store, StoreError, sqlite::SqliteStore,
+        Acceptance, Cancellation, ChangePage, ChangePlace, Changes, Content, ForgottenChanges,
+        LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, Page,
+        Receipt, Recovered, Recovery, RequestKey, Sequence, Settlement, Store, StoreError, StoreId,
+        sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -326,6 +327,26 @@ impl Store for SlowDisk {
 
     async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
         self.store.waiting().await
+    }
+
+    async fn changes_after(
+        &self,
+        place: ChangePlace,
+        limit: NonZeroU32,
+    ) -> Result<ChangePage, StoreError> {
+        self.store.changes_after(place, limit).await
+    }
+
+    async fn forget_changes(
+        &self,
+        before: Timestamp,
+        limit: NonZeroU32,
+    ) -> Result<ForgottenChanges, StoreError> {
+        self.store.forget_changes(before, limit).await
+    }
+
+    fn id(&self) -> StoreId {
+        self.store.id()
     }
 
     fn changes(&self) -> &Changes {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod architecture;
+mod change_log;
 mod chaos;
 mod config;
 mod config_samples;
@@ -27,3 +28,5 @@ mod store_trouble;
 mod support;
 mod text_and_number;
 mod vectors;
+mod watch_command;
+mod watch_deliveries;
