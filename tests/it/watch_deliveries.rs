@@ -193,6 +193,26 @@ async fn a_client_that_comes_back_goes_on_without_gap_or_repeat_over_many_change
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_again_and_again_while_changes_come_finds_no_seam() {
+    let app = TestApp::start(Script::new()).await;
+    let client = app.client.clone();
+    let mut token = Watcher::begin(&client, "", "").await.unwrap().token;
+    let sending = tokio::spawn(async move { send(&client, 300).await });
+    // Each time it catches up from the log and changes over to the feed.
+    let (mut seen, mut visit) = (Seen::new(), 0);
+    while seen.len() < 900 {
+        let mut watcher = Watcher::begin(&app.client, "", &token).await.unwrap();
+        let left = 900 - seen.len();
+        seen.extend(watcher.take(left.min(visit % 7)).await);
+        token = watcher.token;
+        visit += 1;
+    }
+    sending.await.unwrap();
+    let (files, _simulator) = app.stop().await;
+    assert!(seen == logged(&files), "a seam in {visit} visits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_killed_and_one_that_is_stopped_leave_neither_gap_nor_repeat() {
     let gate = Gate::new();
     let script = Script::new().on(Match::request(1), Action::Hold(gate.clone()));

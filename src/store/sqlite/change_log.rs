@@ -115,3 +115,18 @@ pub(super) fn forget(
         kept: kept.unwrap_or_default().unsigned_abs(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_with_the_columns_of_a_delivery_in_their_order() {
+        let columns = AFTER.split(" FROM ").next().unwrap();
+        let columns = columns
+            .replace("SELECT ", "")
+            .replace("d.", "")
+            .replace("c.", "");
+        assert_eq!(columns, format!("{}, seq", rows::DELIVERY_COLUMNS));
+    }
+}
