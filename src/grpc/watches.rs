@@ -93,7 +93,7 @@ async fn follow(
             biased;
             room = sender.reserve() => room.ok()?.send(Ok(to_proto(&told))),
             () = stop.cancelled() => return Some(refusals::status(&Refusal::ShuttingDown)),
-            error = watching.is_overrun() => return Some(refuse(error)),
+            error = watching.until_overrun() => return Some(refuse(error)),
         }
     }
 }

@@ -113,10 +113,11 @@ impl Feed {
         &self,
         place: ChangePlace,
     ) -> Result<(Vec<Change>, Option<Seat>), StatusError> {
-        // Taken before the log is read: what is committed after the read comes by the seat.
-        let seat = self.0.sender.subscribe();
         // The semaphore is never closed.
         let _turn = self.0.catching_up.acquire().await;
+        // Taken before the log is read: what is committed after the read comes by the seat. Not before its turn: waiting for
+        // others must not make it late.
+        let seat = self.0.sender.subscribe();
         let changes = match self.read(place, "watcher").await? {
             ChangePage::Changes(changes) => changes,
             ChangePage::Forgotten => return Err(StatusError::ResumeTokenExpired),

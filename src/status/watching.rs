@@ -112,7 +112,7 @@ impl Watching {
 
     /// Returns when the watcher is so far behind that it must be cut off, because what it was told is not taken; never while
     /// it catches up from the log.
-    pub async fn is_overrun(&self) -> StatusError {
+    pub async fn until_overrun(&self) -> StatusError {
         let mut told = self.feed.told();
         loop {
             told.borrow_and_update();
