@@ -7,7 +7,8 @@ use std::{net::SocketAddr, pin::Pin};
 use clave_otp::grpc::proto::{
     CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest, CreateDeliveryResponse,
     GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest, ListDeliveriesResponse,
-    PreviewDeliveryRequest, PreviewDeliveryResponse, WatchDeliveryRequest, WatchDeliveryResponse,
+    PreviewDeliveryRequest, PreviewDeliveryResponse, WatchDeliveriesRequest,
+    WatchDeliveriesResponse, WatchDeliveryRequest, WatchDeliveryResponse,
     delivery_service_server::{DeliveryService, DeliveryServiceServer},
 };
 use futures_util::Stream;
@@ -73,6 +74,16 @@ impl DeliveryService for Echo {
         &self,
         _: Request<WatchDeliveryRequest>,
     ) -> Result<Response<Self::WatchDeliveryStream>, Status> {
+        nothing_else()
+    }
+
+    type WatchDeliveriesStream =
+        Pin<Box<dyn Stream<Item = Result<WatchDeliveriesResponse, Status>> + Send>>;
+
+    async fn watch_deliveries(
+        &self,
+        _: Request<WatchDeliveriesRequest>,
+    ) -> Result<Response<Self::WatchDeliveriesStream>, Status> {
         nothing_else()
     }
 

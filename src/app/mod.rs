@@ -6,6 +6,7 @@ mod descriptors;
 mod parts;
 mod readiness;
 mod reporting;
+mod watching;
 
 pub use parts::judge_template;
 
@@ -32,7 +33,7 @@ use crate::{
     gateway::xml_rpc::GatewaySetupError,
     grpc, http_port,
     intake::Intake,
-    status::{AccountStatuses, Status},
+    status::{AccountStatuses, Status, Tailer, WatchPlaces},
     store::{
         Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
@@ -120,6 +121,8 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: PrometheusHandle,
     grace: Duration,
+    tailer: Tailer,
+    changes_kept: Duration,
 }
 
 impl App {
@@ -142,6 +145,7 @@ impl App {
         let held = (shared.clone(), clock.clone());
         let reports = ReportsPort::bind(&settings, &lanes, &sealer, held).await?;
         recover(&store, &lanes, clock.now()).await?;
+        let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
             intake: Intake::new(
                 parts::directory(&settings),
@@ -156,6 +160,8 @@ impl App {
                 clock.clone(),
             ),
             status: Status::new(shared, clock.clone()),
+            feed,
+            watch_places: WatchPlaces::new(settings.grpc.max_watchers),
             callers: Arc::new(parts::callers(&settings)),
             clock: clock.clone(),
             default_deadline: settings.grpc.default_deadline,
@@ -177,6 +183,8 @@ impl App {
             clock,
             metrics,
             grace: settings.grpc.shutdown_grace,
+            tailer,
+            changes_kept: settings.delivery.changes_kept,
         })
     }
 
@@ -201,6 +209,13 @@ impl App {
         let shared: Arc<dyn Store> = self.store.clone();
         let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
         let stopping = self.services.stop.clone();
+        let watching = watching::start(
+            self.tailer,
+            &shared,
+            &self.clock,
+            self.changes_kept,
+            &stopping,
+        );
         let aliases = tokio::spawn(self.services.accounts.aliases().keep(stopping.clone()));
         let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
         let (ready, is_ready) = watch::channel(Readiness::Ready);
@@ -244,8 +259,14 @@ impl App {
         // While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any
         // case a little before the grace time is over, so that answers which are on their way get through.
         let closing = async {
-            let (_, accounts, ..) =
-                tokio::join!(telling, telling_accounts, probing, gauges, aliases);
+            let (_, accounts, ..) = tokio::join!(
+                telling,
+                telling_accounts,
+                probing,
+                gauges,
+                aliases,
+                watching
+            );
             let _ = tokio::time::timeout(grace.mul_f64(0.8), dispatcher.drain()).await;
             readiness::tell_no_more(health, &accounts.unwrap_or_default()).await;
             grpc_closing.cancel();

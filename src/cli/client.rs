@@ -112,7 +112,7 @@ fn in_words(delivery: &Delivery, replayed: bool) -> String {
     words
 }
 
-fn as_json(delivery: &Delivery, replayed: bool) -> serde_json::Value {
+pub(super) fn as_json(delivery: &Delivery, replayed: bool) -> serde_json::Value {
     let time = |time: Option<prost_types::Timestamp>| time.map(|time| time.to_string());
     json!({
         "name": delivery.name,

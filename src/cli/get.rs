@@ -1,4 +1,4 @@
-//! `clave-otp get` and `clave-otp watch`: one delivery, now or as it changes.
+//! `clave-otp get`: one delivery as it is; and, for `clave-otp watch`, as it changes.
 
 use std::process::ExitCode;
 
@@ -22,33 +22,29 @@ pub struct GetArgs {
 impl GetArgs {
     /// Prints the delivery as it is.
     pub async fn get(self) -> ExitCode {
-        self.run(false).await
+        show(self.name, self.client, false).await
     }
+}
 
-    /// Prints the delivery as it is and each change, until it is final.
-    pub async fn watch(self) -> ExitCode {
-        self.run(true).await
-    }
-
-    async fn run(self, watch: bool) -> ExitCode {
-        let mut client = match self.client.connect().await {
-            Ok(client) => client,
-            Err(problem) => return failed(&problem),
-        };
-        let name = if self.name.contains('/') {
-            self.name
-        } else {
-            format!("deliveries/{}", self.name)
-        };
-        let delivery = match client.get_delivery(GetDeliveryRequest { name }).await {
-            Ok(response) => response.into_inner().delivery.unwrap_or_default(),
-            Err(status) => return failed(&explain(&status)),
-        };
-        self.client.print(&delivery, false);
-        if watch {
-            follow::follow(&mut client, &self.client, delivery).await
-        } else {
-            ExitCode::SUCCESS
-        }
+/// Prints the delivery as it is and, where it is watched, each change until it is final.
+pub(super) async fn show(name: String, args: ClientArgs, watch: bool) -> ExitCode {
+    let mut client = match args.connect().await {
+        Ok(client) => client,
+        Err(problem) => return failed(&problem),
+    };
+    let name = if name.contains('/') {
+        name
+    } else {
+        format!("deliveries/{name}")
+    };
+    let delivery = match client.get_delivery(GetDeliveryRequest { name }).await {
+        Ok(response) => response.into_inner().delivery.unwrap_or_default(),
+        Err(status) => return failed(&explain(&status)),
+    };
+    args.print(&delivery, false);
+    if watch {
+        follow::follow(&mut client, &args, delivery).await
+    } else {
+        ExitCode::SUCCESS
     }
 }

@@ -16,6 +16,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod text;
+mod watch;
 
 use std::{future::Future, process::ExitCode};
 
@@ -36,8 +37,7 @@ enum Command {
     Check(check::CheckArgs),
     Send(send::SendArgs),
     Get(get::GetArgs),
-    /// Follows one delivery until it is final.
-    Watch(get::GetArgs),
+    Watch(watch::WatchArgs),
     Simulate(simulate::Simulate),
     Text(text::TextArgs),
     Number(number::NumberArgs),
@@ -54,7 +54,7 @@ impl Arguments {
             Command::Check(arguments) => arguments.run(),
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),
-            Command::Watch(arguments) => block_on(arguments.watch()),
+            Command::Watch(arguments) => block_on(arguments.run()),
             Command::Simulate(arguments) => block_on(arguments.run()),
             Command::Text(arguments) => arguments.run(),
             Command::Number(arguments) => arguments.run(),

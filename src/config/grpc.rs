@@ -32,6 +32,9 @@ pub(super) struct RawGrpc {
     max_concurrent_streams: Option<u64>,
     default_deadline_ms: Option<u64>,
     shutdown_grace_seconds: Option<u64>,
+    max_watchers: Option<u64>,
+    watch_buffer: Option<u64>,
+    watch_heartbeat_seconds: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -70,6 +73,12 @@ pub struct GrpcSettings {
     pub default_deadline: Duration,
     /// Time that running calls get when the service stops.
     pub shutdown_grace: Duration,
+    /// Most watches at a time.
+    pub max_watchers: usize,
+    /// Changes that a watcher may be behind before it is cut off.
+    pub watch_buffer: usize,
+    /// How long a watch of all changes may be silent.
+    pub watch_heartbeat: Duration,
 }
 
 /// Files of mutual TLS, all PEM, all seen to exist.
@@ -145,6 +154,13 @@ impl RawGrpc {
             ),
             default_deadline: Duration::from_millis(deadline_ms),
             shutdown_grace: Duration::from_secs(grace_seconds),
+            max_watchers: at
+                .key("max_watchers")
+                .number(self.max_watchers, 2000, 1..=100_000),
+            watch_buffer: at
+                .key("watch_buffer")
+                .number(self.watch_buffer, 4096, 256..=65_536),
+            watch_heartbeat: seconds("watch_heartbeat_seconds", self.watch_heartbeat_seconds, 30),
         }
     }
 

@@ -12,6 +12,7 @@ use super::findings::At;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawDelivery {
     max_life_minutes: Option<u64>,
+    changes_kept_hours: Option<u64>,
 }
 
 /// Rules for every delivery.
@@ -19,6 +20,8 @@ pub(super) struct RawDelivery {
 pub struct DeliverySettings {
     /// How far ahead `expire_time` may be: at most 30 minutes, as the API promises.
     pub max_life: Duration,
+    /// How long the log of changes goes back.
+    pub changes_kept: Duration,
 }
 
 #[derive(Default, Deserialize)]
@@ -39,8 +42,12 @@ impl RawDelivery {
         let minutes = at
             .key("max_life_minutes")
             .number(self.max_life_minutes, 30, 1..=30);
+        let kept_hours = at
+            .key("changes_kept_hours")
+            .number(self.changes_kept_hours, 72, 1..=744);
         DeliverySettings {
             max_life: Duration::from_secs(minutes * 60),
+            changes_kept: Duration::from_secs(kept_hours * 3600),
         }
     }
 }

@@ -67,13 +67,14 @@ impl Drop for CallEnds {
     }
 }
 
-/// The transport answers `OUT_OF_RANGE`, which we never say ourselves, to a message over its limit.
+/// The transport answers `OUT_OF_RANGE` to a message over its limit, without the details that our own refusals have.
 fn is_too_long(response: &Response) -> bool {
     let out_of_range = (tonic::Code::OutOfRange as i32).to_string();
     response
         .headers()
         .get(Status::GRPC_STATUS)
         .is_some_and(|status| status.as_bytes() == out_of_range.as_bytes())
+        && !response.headers().contains_key(Status::GRPC_STATUS_DETAILS)
 }
 
 /// A message that must have arrived within a time, counted from the first time that it is waited for.

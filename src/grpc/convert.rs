@@ -200,6 +200,15 @@ pub fn list_request(
     fields.all(page_size.map(|size| (filter, size)))
 }
 
+/// The administration of a `WatchDeliveries`, if one is asked for, as [`create_request`].
+pub(super) fn watch_request(
+    request: &proto::WatchDeliveriesRequest,
+) -> Result<Option<Dir3>, Vec<Refusal>> {
+    let mut fields = Fields::default();
+    let administration = fields.optional("administration", &request.administration, Dir3::parse);
+    fields.all(Some(administration))
+}
+
 fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
     if !(0..1_000_000_000).contains(&time.nanos) {
         return Err("is not a time");

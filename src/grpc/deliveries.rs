@@ -16,9 +16,11 @@ use super::{
         CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest,
         CreateDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,
         ListDeliveriesResponse, PreviewDeliveryRequest, PreviewDeliveryResponse, ReplacedCharacter,
-        WatchDeliveryRequest, WatchDeliveryResponse, delivery_service_server::DeliveryService,
+        WatchDeliveriesRequest, WatchDeliveryRequest, WatchDeliveryResponse,
+        delivery_service_server::DeliveryService,
     },
     refusals,
+    watches::{self, WatchDeliveriesStream},
 };
 use crate::{
     domain::Delivery,
@@ -134,20 +136,30 @@ impl DeliveryService for Deliveries {
         self.0.refuse_when_stopping()?;
         let caller = self.0.callers.identify(&request).map_err(refuse)?;
         let id = parse_delivery(&request.get_ref().name)?;
+        let place = self.0.watch_places.take().map_err(refuse)?;
         let following = self.0.status.watch(&caller, id).await.map_err(refuse)?;
         let stop = self.0.stop.clone();
-        let states = stream::unfold(Some((following, stop)), |watching| async {
-            let (mut following, stop) = watching?;
+        let states = stream::unfold(Some((following, stop, place)), |watching| async {
+            let (mut following, stop, place) = watching?;
             tokio::select! {
                 biased;
                 state = next_state(&mut following) => match state? {
-                    Ok(response) => Some((Ok(response), Some((following, stop)))),
+                    Ok(response) => Some((Ok(response), Some((following, stop, place)))),
                     Err(status) => Some((Err(status), None)),
                 },
                 () = stop.cancelled() => Some((Err(refusals::status(&Refusal::ShuttingDown)), None)),
             }
         });
         Ok(Response::new(Box::pin(states)))
+    }
+
+    type WatchDeliveriesStream = WatchDeliveriesStream;
+
+    async fn watch_deliveries(
+        &self,
+        request: Request<WatchDeliveriesRequest>,
+    ) -> Answer<Self::WatchDeliveriesStream> {
+        watches::all(&self.0, &request).await
     }
 
     async fn cancel_delivery(

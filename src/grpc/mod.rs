@@ -11,6 +11,7 @@ mod deliveries;
 mod identity;
 mod redacted;
 mod refusals;
+mod watches;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use tonic::{service::Routes, transport::server::Router};
 use crate::{
     clock::Clock,
     intake::Intake,
-    status::{AccountStatuses, Status},
+    status::{AccountStatuses, Feed, Status, WatchPlaces},
 };
 
 pub use connections::{ConnectionLimits, accept_within};
@@ -79,6 +80,10 @@ pub struct Services {
     pub intake: Intake,
     /// Tells what became of them.
     pub status: Status,
+    /// Tells of every change.
+    pub feed: Feed,
+    /// The places for watches.
+    pub watch_places: WatchPlaces,
     /// Tells how accounts fare.
     pub accounts: AccountStatuses,
     /// Who may call.

@@ -50,7 +50,11 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::TooLateToCancel(_) => Code::FailedPrecondition,
         Refusal::RequestIdReused => Code::AlreadyExists,
         Refusal::AdministrationNotAvailable => Code::PermissionDenied,
-        Refusal::CannotArriveInTime => Code::ResourceExhausted,
+        // As etcd answers for a revision that it has compacted: the place is right, but the log begins later.
+        Refusal::ResumeTokenExpired => Code::OutOfRange,
+        Refusal::CannotArriveInTime | Refusal::WatcherTooSlow | Refusal::TooManyWatchers => {
+            Code::ResourceExhausted
+        }
         Refusal::AccountPaused
         | Refusal::AccountCredentialsRejected
         | Refusal::QueueFull
@@ -77,6 +81,10 @@ impl From<StatusError> for Refusal {
         match error {
             StatusError::NotFound => Self::NotFound,
             StatusError::NotAvailable => Self::AdministrationNotAvailable,
+            StatusError::ResumeToken(error) => Self::field("resume_token", error.to_string()),
+            StatusError::ResumeTokenExpired => Self::ResumeTokenExpired,
+            StatusError::WatcherTooSlow => Self::WatcherTooSlow,
+            StatusError::TooManyWatchers => Self::TooManyWatchers,
             StatusError::PageToken(error) => Self::field("page_token", error.to_string()),
             StatusError::Store(error) => error.into(),
         }
@@ -94,6 +102,8 @@ mod tests {
             Refusal::QueueFull,
             Refusal::CannotArriveInTime,
             Refusal::AccountPaused,
+            Refusal::WatcherTooSlow,
+            Refusal::TooManyWatchers,
             Refusal::ShuttingDown,
             Refusal::AccountCredentialsRejected,
             Refusal::StoreUnavailable(StoreError::Busy),

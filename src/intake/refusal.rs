@@ -94,6 +94,19 @@ pub enum Refusal {
     /// The delivery has been submitted or has ended.
     #[error("the delivery is {} and cannot be withdrawn any more", .0.as_str())]
     TooLateToCancel(DeliveryState),
+    /// What followed the resume token is not kept any more.
+    #[error(
+        "resume_token: the changes behind it are not kept any more (delivery.changes_kept_hours); watch again without one, and ask ListDeliveries for what changed meanwhile"
+    )]
+    ResumeTokenExpired,
+    /// The client of a watch did not read.
+    #[error(
+        "the client did not read the changes as fast as they came (grpc.watch_buffer); watch again with the last resume_token"
+    )]
+    WatcherTooSlow,
+    /// All places for watches are taken.
+    #[error("too many watches are open (grpc.max_watchers); close some, or try again")]
+    TooManyWatchers,
     /// No or unknown client certificate.
     #[error("no caller is known by this connection")]
     Unauthenticated,
@@ -134,6 +147,9 @@ impl Refusal {
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::NotFound => "NOT_FOUND",
             Self::TooLateToCancel(_) => "TOO_LATE_TO_CANCEL",
+            Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
+            Self::WatcherTooSlow => "WATCHER_TOO_SLOW",
+            Self::TooManyWatchers => "TOO_MANY_WATCHERS",
             Self::Unauthenticated => "UNAUTHENTICATED",
         }
     }

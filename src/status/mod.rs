@@ -5,7 +5,12 @@
 mod accounts;
 mod alias_watch;
 mod aliases;
+mod feed;
 mod page;
+mod places;
+mod retention;
+mod token;
+mod watching;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -20,7 +25,12 @@ use crate::{
 pub use crate::store::{LaneClosure, LaneReport, ListFilter};
 pub use accounts::{AccountProfile, AccountStatus, AccountStatuses};
 pub use alias_watch::{AliasStatus, AliasWatch};
+pub use feed::{Feed, FeedSettings, Tailer};
 pub use page::{PageToken, PageTokenError};
+pub use places::{WatchPlace, WatchPlaces};
+pub use retention::forget_old_changes;
+pub use token::{ResumeToken, ResumeTokenError};
+pub use watching::{Told, Watching};
 
 /// Deliveries on a page when the caller does not say.
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
@@ -46,6 +56,18 @@ pub enum StatusError {
     /// The page token belongs to another list.
     #[error("{0}")]
     PageToken(#[from] PageTokenError),
+    /// The resume token is none of this store.
+    #[error("{0}")]
+    ResumeToken(#[from] ResumeTokenError),
+    /// What followed the resume token is not kept any more.
+    #[error("the changes behind this resume token are not kept any more")]
+    ResumeTokenExpired,
+    /// The client of a watch does not read.
+    #[error("the watcher did not read what it was told")]
+    WatcherTooSlow,
+    /// All places for watches are taken.
+    #[error("all places for watches are taken")]
+    TooManyWatchers,
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,6 +1,7 @@
 //! Signals from the store: "read again".
 //!
-//! A signal carries no data, so a lost or doubled one does no harm beyond one more read.
+//! A signal carries no data, so a lost or doubled one does no harm beyond one more read; that of the log carries how far the
+//! log reaches, the latest alone.
 
 use std::{
     collections::HashMap,
@@ -9,6 +10,7 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
+use super::ChangePlace;
 use crate::domain::{AccountId, DeliveryId};
 
 /// Wakes lanes when work is stored for them and watchers when a delivery changes.
@@ -19,6 +21,26 @@ pub struct Changes(Arc<Registry>);
 struct Registry {
     lanes: Mutex<HashMap<AccountId, Arc<Notify>>>,
     watched: Mutex<HashMap<DeliveryId, watch::Sender<()>>>,
+    log: watch::Sender<ChangePlace>,
+}
+
+/// Tells how far the log of changes reaches, and when it reaches further.
+#[derive(Debug, Clone)]
+pub struct LogEnd(watch::Receiver<ChangePlace>);
+
+impl LogEnd {
+    /// The last place: whatever was answered before this call is not behind it.
+    pub fn place(&mut self) -> ChangePlace {
+        *self.0.borrow_and_update()
+    }
+
+    /// Returns when the log has grown since [`Self::place`] was last asked, or since this was made; never, once the store
+    /// has been closed.
+    pub async fn grown(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Rings when there may be work for one lane.
@@ -88,6 +110,19 @@ impl Changes {
         }
     }
 
+    /// The end of the log of changes.
+    pub fn log_end(&self) -> LogEnd {
+        LogEnd(self.0.log.subscribe())
+    }
+
+    pub(super) fn log_reaches(&self, place: ChangePlace) {
+        self.0.log.send_if_modified(|end| {
+            let has_grown = *end != place;
+            *end = place;
+            has_grown
+        });
+    }
+
     pub(super) fn ring(&self, account: &AccountId) {
         if let Some(bell) = lock(&self.0.lanes).get(account) {
             bell.notify_one();
@@ -135,6 +170,19 @@ mod tests {
         assert_eq!(lock(&changes.0.watched).len(), 1);
         drop(second);
         assert!(lock(&changes.0.watched).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_growth_of_the_log_is_told_once_and_the_same_end_is_none() {
+        let changes = Changes::default();
+        let mut end = changes.log_end();
+        let place = ChangePlace { number: 3, mark: 1 };
+        changes.log_reaches(place);
+        end.grown().await;
+        assert_eq!(end.place(), place);
+        changes.log_reaches(place);
+        let again = std::pin::pin!(end.grown());
+        assert!(futures_util::FutureExt::now_or_never(again).is_none());
     }
 
     #[tokio::test]

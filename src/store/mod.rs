@@ -3,6 +3,7 @@
 //! Must not know: gateways, gRPC, retry policy. Codes, texts and numbers are sealed before they reach a file. The store is
 //! the truth; its signals ([`Changes`]) only wake those who then read.
 
+mod change_log;
 mod changes;
 mod content;
 mod health;
@@ -24,7 +25,8 @@ use crate::domain::{
     OriginHost, Purpose, Reason, Recipient, Reference, RequestId, SecretText, Sender,
 };
 
-pub use changes::{Changes, DeliveryWatch, LaneBell};
+pub use change_log::{Change, ChangePage, ChangePlace, ForgottenChanges, StoreId};
+pub use changes::{Changes, DeliveryWatch, LaneBell, LogEnd};
 pub use content::Content;
 pub use health::{Health, Trouble};
 pub use lanes::{LaneReport, Lanes, Share};
@@ -384,6 +386,20 @@ pub trait Store: Send + Sync + fmt::Debug {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<SenderFigures>, StoreError>;
+    /// The changes that follow a place in the log, at most `limit`: every one that is committed, in the order of commits.
+    async fn changes_after(
+        &self,
+        place: ChangePlace,
+        limit: NonZeroU32,
+    ) -> Result<ChangePage, StoreError>;
+    /// Deletes a piece of the log: entries from before a moment, at most `limit`, the newest entry never.
+    async fn forget_changes(
+        &self,
+        before: Timestamp,
+        limit: NonZeroU32,
+    ) -> Result<ForgottenChanges, StoreError>;
+    /// Tells this store from others.
+    fn id(&self) -> StoreId;
     /// The signals of this store.
     fn changes(&self) -> &Changes;
     /// How the lanes that work on this store fare.

@@ -60,6 +60,18 @@ pub const GRPC_CONNECTIONS_REFUSED: &str = "clave_otp_grpc_connections_refused_t
 pub const GRPC_ARRIVAL_TIMEOUTS: &str = "clave_otp_grpc_arrival_timeouts_total";
 /// Gauge: calls of our services that are under way, streams only until they begin.
 pub const GRPC_CALLS: &str = "clave_otp_grpc_calls";
+/// Gauge: watches of deliveries that are under way.
+pub const WATCHERS: &str = "clave_otp_watchers";
+/// Counter: watches of deliveries refused because all places were taken.
+pub const WATCHERS_REFUSED: &str = "clave_otp_watchers_refused_total";
+/// Counter: watches of all changes ended because their client did not read.
+pub const WATCHERS_CUT_OFF: &str = "clave_otp_watchers_cut_off_total";
+/// Counter by `reader`: pages of the log of changes that were read.
+pub const CHANGE_PAGES_READ: &str = "clave_otp_change_pages_read_total";
+/// Gauge: entries of the log of changes.
+pub const CHANGES_KEPT: &str = "clave_otp_changes_kept";
+/// Counter: entries of the log of changes that were forgotten.
+pub const CHANGES_FORGOTTEN: &str = "clave_otp_changes_forgotten_total";
 /// Counter: connections of the operator's port turned away because all places were taken.
 pub const ADMIN_CONNECTIONS_REFUSED: &str = "clave_otp_admin_connections_refused_total";
 /// Counter: connections of the operator's port that were closed because they took too long.

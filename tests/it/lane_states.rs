@@ -18,10 +18,10 @@ use clave_otp::{
     },
     gateway::{Gateway, Message, Outcome},
     store::{
-        Acceptance, Applied, Cancellation, Changes, Content, HandOver, LaneClosing, LaneClosure,
-        Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered,
-        Recovery, RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError,
-        sqlite::SqliteStore,
+        Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content,
+        ForgottenChanges, HandOver, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased,
+        ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey,
+        SenderFigures, Sequence, Settlement, Store, StoreError, StoreId, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -358,6 +358,26 @@ impl Store for SlowDisk {
         until: Timestamp,
     ) -> Result<Vec<SenderFigures>, StoreError> {
         self.store.sender_figures(from, until).await
+    }
+
+    async fn changes_after(
+        &self,
+        place: ChangePlace,
+        limit: NonZeroU32,
+    ) -> Result<ChangePage, StoreError> {
+        self.store.changes_after(place, limit).await
+    }
+
+    async fn forget_changes(
+        &self,
+        before: Timestamp,
+        limit: NonZeroU32,
+    ) -> Result<ForgottenChanges, StoreError> {
+        self.store.forget_changes(before, limit).await
+    }
+
+    fn id(&self) -> StoreId {
+        self.store.id()
     }
 
     fn changes(&self) -> &Changes {

@@ -3,6 +3,7 @@
 mod accounts;
 mod aliases;
 mod architecture;
+mod change_log;
 mod chaos;
 mod config;
 mod config_samples;
@@ -30,3 +31,5 @@ mod store_ways;
 mod support;
 mod text_and_number;
 mod vectors;
+mod watch_command;
+mod watch_deliveries;

@@ -3,6 +3,7 @@
 //! One thread writes and commits in groups, a few read. Sealing and opening happen on the caller's side: the writing
 //! thread is the narrow place of the whole product.
 
+mod change_log;
 mod readers;
 mod reads;
 mod rows;
@@ -26,10 +27,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Acceptance, Applied, Cancellation, Changes, Content, HandOver, Health, LaneClosing,
-    LaneClosure, Lanes, LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt,
-    Recovered, Recovery, RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError,
-    Trouble, Work,
+    Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content, ForgottenChanges,
+    HandOver, Health, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased, ListFilter,
+    NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey, SenderFigures,
+    Sequence, Settlement, Store, StoreError, StoreId, Trouble, Work,
     sealing::{OpenError, Sealer},
 };
 use crate::domain::{
@@ -66,6 +67,7 @@ pub struct SqliteStore {
     changes: Changes,
     lanes: Lanes,
     health: Health,
+    id: StoreId,
     max_wait: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _ownership: Ownership,
@@ -83,6 +85,10 @@ impl SqliteStore {
         let waiting =
             reads::waiting(&connection).map_err(|error| OpenStoreError::of(path, &error))?;
         let (changes, lanes, health) = (Changes::default(), Lanes::default(), Health::new());
+        let (id, end) = change_log::store_id(&connection)
+            .and_then(|id| Ok((id, change_log::end(&connection)?)))
+            .map_err(|error| OpenStoreError::of(path, &error))?;
+        changes.log_reaches(end);
         let reading = (0..options.readers.get())
             .map(|_| schema::connect_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
@@ -105,6 +111,7 @@ impl SqliteStore {
             changes,
             lanes,
             health,
+            id,
             max_wait: MAX_WAIT,
             threads: Mutex::new(threads),
             _ownership: ownership,
@@ -383,6 +390,18 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn changes_after(
+        &self,
+        place: ChangePlace,
+        limit: NonZeroU32,
+    ) -> Result<ChangePage, StoreError> {
+        self.readers
+            .read(self.max_wait, move |connection| {
+                change_log::after(connection, place, limit)
+            })
+            .await
+    }
+
     async fn sender_figures(
         &self,
         from: Timestamp,
@@ -393,6 +412,20 @@ impl Store for SqliteStore {
                 senders::figures(connection, from, until)
             })
             .await
+    }
+
+    async fn forget_changes(
+        &self,
+        before: Timestamp,
+        limit: NonZeroU32,
+    ) -> Result<ForgottenChanges, StoreError> {
+        self.writer
+            .write(move |unit| change_log::forget(unit, before, limit))
+            .await
+    }
+
+    fn id(&self) -> StoreId {
+        self.id
     }
 
     fn changes(&self) -> &Changes {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use thiserror::Error;
 
 use super::troubles::trouble;
-use crate::store::{Trouble, sealing::Sealer};
+use crate::store::{StoreId, Trouble, sealing::Sealer};
 
 /// One file for each step; the number of steps done is the database's `user_version`. A step is never changed once it has
 /// been released.
@@ -219,8 +219,8 @@ fn check_key(path: &Path, connection: &Connection, sealer: &Sealer) -> Result<()
         // Also tries that the file can be written, before anything is accepted.
         None => connection
             .execute(
-                "INSERT INTO installation (only_row, key_check) VALUES (1, ?1)",
-                params![sealer.check_value()],
+                "INSERT INTO installation (only_row, key_check, store_id) VALUES (1, ?1, ?2)",
+                params![sealer.check_value(), StoreId::random().as_bytes()],
             )
             .map(drop)
             .map_err(not_writable),
@@ -233,7 +233,7 @@ mod tests {
 
     /// The statements that run for each code, each with the index that it must use: a scan of an administration's history
     /// would make each code slower than the one before.
-    const HOT: [(&str, &str); 7] = [
+    const HOT: [(&str, &str); 8] = [
         (
             "SELECT id FROM deliveries WHERE id = ?1",
             "sqlite_autoindex_deliveries_1 (id=?)",
@@ -263,6 +263,11 @@ mod tests {
         (
             "SELECT seq FROM deliveries WHERE reference = ?1 ORDER BY seq DESC LIMIT 50",
             "deliveries_by_reference (reference=?)",
+        ),
+        (
+            "SELECT c.seq, d.id FROM changes c CROSS JOIN deliveries d ON d.seq = c.delivery \
+             WHERE c.seq > ?1 ORDER BY c.seq LIMIT 200",
+            "SEARCH c USING INTEGER PRIMARY KEY (rowid>?); SEARCH d USING INTEGER PRIMARY KEY (rowid=?)",
         ),
     ];
 

@@ -14,11 +14,11 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::troubles::Failure;
+use super::{change_log, troubles::Failure};
 use crate::{
     crash_points::{self, Point},
     domain::{AccountId, DeliveryId},
-    store::{Changes, Health, Lanes, StoreError, Trouble},
+    store::{ChangePlace, Changes, Health, Lanes, StoreError, Trouble},
     telemetry::names,
 };
 
@@ -193,6 +193,7 @@ struct Notes {
     changed: Vec<DeliveryId>,
     bells: BTreeSet<AccountId>,
     waiting: HashMap<AccountId, i64>,
+    log_end: ChangePlace,
 }
 
 struct Desk {
@@ -294,6 +295,7 @@ impl Desk {
             changed: unit.changed,
             bells: unit.bells,
             waiting: unit.waiting_change,
+            log_end: change_log::end(&transaction)?,
         };
         crash_points::reach(Point::BeforeCommit);
         transaction.commit()?;
@@ -309,5 +311,6 @@ impl Desk {
             self.changes.ring(account);
         }
         self.changes.changed(&notes.changed);
+        self.changes.log_reaches(notes.log_end);
     }
 }

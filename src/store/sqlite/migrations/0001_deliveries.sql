@@ -2,7 +2,8 @@
 
 CREATE TABLE installation (
     only_row  INTEGER PRIMARY KEY CHECK (only_row = 1),
-    key_check BLOB NOT NULL                 -- tells at start whether the sealing key is the one this store was made with
+    key_check BLOB NOT NULL,                -- tells at start whether the sealing key is the one this store was made with
+    store_id  BLOB NOT NULL                 -- random: tells the places in this store's log from those of others
 ) STRICT;
 
 CREATE TABLE deliveries (
@@ -57,6 +58,42 @@ CREATE INDEX deliveries_by_message ON deliveries (gateway_message_id, account) W
 -- What callers list.
 CREATE INDEX deliveries_of_administration ON deliveries (administration, seq);
 CREATE INDEX deliveries_by_reference ON deliveries (reference, seq) WHERE reference IS NOT NULL;
+
+-- Every change of every delivery, in the order of commits: what watchers are told. The rest of a delivery never changes and is
+-- read from its row. Numbers go on behind the newest entry, which is never deleted, so none is used twice.
+CREATE TABLE changes (
+    seq                INTEGER PRIMARY KEY,
+    delivery           INTEGER NOT NULL,    -- deliveries.seq; entries go before their delivery does
+    account            TEXT NOT NULL,
+    state              INTEGER NOT NULL,
+    reason             TEXT,
+    effective_sender   TEXT NOT NULL,
+    attempts           INTEGER NOT NULL,
+    gateway_message_id TEXT,
+    gateway_code       INTEGER,
+    submit_time        INTEGER,
+    report_time        INTEGER,
+    update_time        INTEGER NOT NULL,
+    report_deadline    INTEGER
+) STRICT;
+
+-- Written by the database itself, in the transaction that makes the change: no statement, present or future, can forget it.
+CREATE TRIGGER deliveries_inserted AFTER INSERT ON deliveries
+BEGIN
+    INSERT INTO changes (delivery, account, state, reason, effective_sender, attempts, gateway_message_id, gateway_code,
+        submit_time, report_time, update_time, report_deadline)
+    VALUES (new.seq, new.account, new.state, new.reason, new.effective_sender, new.attempts, new.gateway_message_id,
+        new.gateway_code, new.submit_time, new.report_time, new.update_time, new.report_deadline);
+END;
+CREATE TRIGGER deliveries_updated AFTER UPDATE OF state, reason, account, effective_sender, report_time ON deliveries
+WHEN new.state <> old.state OR new.reason IS NOT old.reason OR new.account <> old.account
+    OR new.effective_sender <> old.effective_sender OR new.report_time IS NOT old.report_time
+BEGIN
+    INSERT INTO changes (delivery, account, state, reason, effective_sender, attempts, gateway_message_id, gateway_code,
+        submit_time, report_time, update_time, report_deadline)
+    VALUES (new.seq, new.account, new.state, new.reason, new.effective_sender, new.attempts, new.gateway_message_id,
+        new.gateway_code, new.submit_time, new.report_time, new.update_time, new.report_deadline);
+END;
 
 -- Written before the first byte goes out; the outcome follows.
 CREATE TABLE attempts (

@@ -131,11 +131,13 @@ fn supersede_older(unit: &mut Unit<'_>, sealed: &SealedDelivery) -> rusqlite::Re
     Ok(())
 }
 
+/// `OR FAIL`: where a statement fails the whole group is rolled back, so `SQLite` need not be ready to undo this one alone. With
+/// the trigger that writes the log, being ready would copy every page that the row touches, and cost half as much again.
 fn insert(unit: &Unit<'_>, sealed: &SealedDelivery, way: &Way) -> rusqlite::Result<usize> {
     let new = &sealed.new;
     unit.connection
         .prepare_cached(
-            "INSERT INTO deliveries (id, caller, request_id, fingerprint, administration, account, state, sender, \
+            "INSERT OR FAIL INTO deliveries (id, caller, request_id, fingerprint, administration, account, state, sender, \
              effective_sender, destination, masked_recipient, recipient_hash, sealed_recipient, sealed_text, purpose, \
              language, encoding, segments, reference, create_time, expire_time, update_time, ways) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
