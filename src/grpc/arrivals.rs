@@ -1,4 +1,4 @@
-//! Limits on how the message of a call arrives: not too slowly, not too long.
+//! Limits on how a call arrives: its headers not too long, its message neither too slowly nor too long.
 //!
 //! Must not know: what is in it.
 
@@ -12,6 +12,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
+    http::HeaderMap,
     middleware::{self, Next},
     response::Response,
 };
@@ -38,6 +39,14 @@ async fn bound(State(limits): State<Limits>, request: Request, next: Next) -> Re
     if !request.uri().path().starts_with(OUR_PACKAGE) {
         return next.run(request).await;
     }
+    if header_bytes(request.headers()) > limits.max_header_bytes as usize {
+        metrics::counter!(names::GRPC_HEADERS_TOO_LONG).increment(1);
+        let problem = format!(
+            "are longer than {} bytes (grpc.max_header_bytes)",
+            limits.max_header_bytes
+        );
+        return refusals::status(&Refusal::field("headers", problem)).into_http();
+    }
     let request = request.map(|message| {
         Body::new(Arriving {
             message,
@@ -56,6 +65,15 @@ async fn bound(State(limits): State<Limits>, request: Request, next: Next) -> Re
         return refusals::status(&Refusal::field("request", problem)).into_http();
     }
     response
+}
+
+/// The length of a header list as HTTP/2 counts it (RFC 9113, 6.5.2), without the four that every call has.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    const EACH: usize = 32;
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + EACH)
+        .sum()
 }
 
 /// Also when the caller leaves first.

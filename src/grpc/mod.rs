@@ -134,7 +134,8 @@ pub fn router(
     }
     Ok(tonic::transport::Server::builder()
         .max_concurrent_streams(limits.max_concurrent_streams)
-        .http2_max_header_list_size(limits.max_header_bytes)
+        // What is up to twice as long still comes in, and is told why it is refused; the rest ends where it is read.
+        .http2_max_header_list_size(limits.max_header_bytes.saturating_mul(2))
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
         .add_routes(arrivals::bounded(routes, limits)))

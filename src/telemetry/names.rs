@@ -58,6 +58,8 @@ pub const CLOCK_JUMPS: &str = "clave_otp_clock_jumps_total";
 pub const GRPC_CONNECTIONS_REFUSED: &str = "clave_otp_grpc_connections_refused_total";
 /// Counter: connections and calls of the gRPC port that were ended because they arrived too slowly.
 pub const GRPC_ARRIVAL_TIMEOUTS: &str = "clave_otp_grpc_arrival_timeouts_total";
+/// Counter: calls refused because their headers were longer than `grpc.max_header_bytes`.
+pub const GRPC_HEADERS_TOO_LONG: &str = "clave_otp_grpc_headers_too_long_total";
 /// Gauge: calls of our services that are under way, streams only until they begin.
 pub const GRPC_CALLS: &str = "clave_otp_grpc_calls";
 /// Gauge: watches of deliveries that are under way.
