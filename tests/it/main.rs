@@ -9,6 +9,7 @@ mod config;
 mod config_samples;
 mod delivery_outcomes;
 mod drain;
+mod fail_over;
 mod gateway_http;
 mod gateway_xml_rpc;
 mod kept_inputs;

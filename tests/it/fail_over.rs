@@ -1,0 +1,247 @@
+//! What one account of an administration cannot send, another one sends: only what was certainly not sent, only in time, and the
+//! sick one gets its codes back little by little.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use clave_otp::{
+    clock::{Clock, SystemClock},
+    domain::Sender,
+    grpc::proto::{
+        CreateDeliveryRequest, Delivery, DeliveryState, PauseAccountRequest, PreviewDeliveryRequest,
+    },
+    simulator::{Account, Accounts, Action, Gate, Match, Script, Simulator, SimulatorOptions},
+};
+
+use crate::support::{Files, MADRID_LOGIN, PASSWORD, TestApp, request, request_to, soon};
+
+const FIRST: &str = "accounts/madrid-mn";
+const SECOND: &str = "accounts/madrid-two";
+const SECOND_LOGIN: &str = "99887766-madridtwo";
+
+/// Where nothing listens: a connection is refused at once.
+const NOWHERE: &str = "http://127.0.0.1:9/SrvConexion";
+
+async fn second_platform(script: Script) -> Simulator {
+    let senders = [Sender::Common];
+    let accounts = Accounts::listed([Account::new(SECOND_LOGIN, PASSWORD.into(), senders)]);
+    let options = SimulatorOptions::new(accounts, Arc::new(SystemClock::new()))
+        .script(script)
+        .keep_all_messages();
+    let address: SocketAddr = ([127, 0, 0, 1], 0).into();
+    Simulator::start(address, options).await.unwrap()
+}
+
+/// Gives Madrid a second account, whose only sender is the number common to all.
+fn add_second(files: &Files, endpoint: &str) {
+    let second = format!(
+        "[[accounts]]\nid = \"madrid-two\"\ngateway = \"mensajeria-negocios\"\nendpoint = \"{endpoint}\"\n\
+         api_user = \"{SECOND_LOGIN}\"\npassword_file = \"../madrid.password\"\nsenders = [\"217812\"]\n\n[[aliases]]"
+    );
+    files.change("administrations/madrid.toml", "[[aliases]]", &second);
+}
+
+/// An installation whose first account has its platform at `first`, or its own simulator where there is none.
+async fn start(first: Option<&str>, script: Script, second: &Simulator) -> TestApp {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    TestApp::start_with(script, clock, |files| {
+        add_second(files, &second.endpoint());
+        if let Some(first) = first {
+            let text = std::fs::read_to_string(files.path("administrations/madrid.toml")).unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("endpoint = "))
+                .unwrap();
+            let there = format!("endpoint = \"{first}\"");
+            files.change("administrations/madrid.toml", &line.to_owned(), &there);
+        }
+    })
+    .await
+}
+
+fn way(delivery: &Delivery) -> (&str, &str, DeliveryState) {
+    (&delivery.account, &delivery.sender, delivery.state())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_reach_one_platform_goes_out_on_the_other_account_under_its_sender() {
+    let second = second_platform(Script::new()).await;
+    let mut app = start(Some(NOWHERE), Script::new(), &second).await;
+    let accepted = app.accepted(request()).await;
+    assert_eq!(accepted.account, FIRST);
+    let delivery = app.follow(&accepted.name).await.1;
+    assert_eq!(way(&delivery), (SECOND, "217812", DeliveryState::Sent));
+    assert_eq!(delivery.attempts, 2, "one there, in vain, and one here");
+    assert_eq!(second.ledger().message_count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sick_account_is_offered_less_and_less_and_nobody_is_refused() {
+    let second = second_platform(Script::new()).await;
+    let mut app = start(Some(NOWHERE), Script::new(), &second).await;
+    let mut at_once = 0;
+    for citizen in 1..=40 {
+        let delivery = app.ends(request_to(citizen)).await;
+        assert_eq!(way(&delivery), (SECOND, "217812", DeliveryState::Sent));
+        at_once += usize::from(delivery.attempts == 1);
+    }
+    // Three failures make the first lane rest; then only what it is tried with goes there first.
+    assert!(at_once >= 25, "{at_once} of 40 went to the second at once");
+    assert_eq!(second.ledger().message_count(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_sent_is_not_sent_on_the_other_account() {
+    let second = second_platform(Script::new()).await;
+    let script = Script::new().on(Match::always(), Action::DropAfterReading);
+    let mut app = start(None, script, &second).await;
+    let delivery = app.ends(request()).await;
+    assert_eq!(
+        way(&delivery),
+        (FIRST, "ClaveMadrid", DeliveryState::Uncertain)
+    );
+    assert_eq!(second.ledger().message_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_one_platform_refuses_is_not_tried_on_the_other() {
+    let second = second_platform(Script::new()).await;
+    let script = Script::new().on(Match::phone("600000001"), Action::Code(-5));
+    let mut app = start(None, script, &second).await;
+    let delivery = app.ends(request()).await;
+    assert_eq!(
+        way(&delivery),
+        (FIRST, "ClaveMadrid", DeliveryState::Failed)
+    );
+    assert_eq!(second.ledger().message_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_credentials_of_one_account_hold_up_nobody() {
+    let second = second_platform(Script::new()).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut app = TestApp::start_with(Script::new(), clock, |files| {
+        add_second(files, &second.endpoint());
+        files.secret("wrong.password", "una-clave-equivocada");
+        let first = "request_timeout_ms = 15000";
+        let told = "request_timeout_ms = 15000\n[accounts.codes]\n\"-1\" = { reason = \"WRONG_LOGIN\", effect = \"credentials\" }";
+        files.change("administrations/madrid.toml", first, told);
+        let text = std::fs::read_to_string(files.path("administrations/madrid.toml")).unwrap();
+        let text = text.replacen("../madrid.password", "../wrong.password", 1);
+        files.put("administrations/madrid.toml", &text);
+    })
+    .await;
+    for citizen in 1..=5 {
+        let delivery = app.ends(request_to(citizen)).await;
+        assert_eq!(way(&delivery), (SECOND, "217812", DeliveryState::Sent));
+    }
+    let ledger = app.simulator.ledger().clone();
+    assert_eq!(ledger.wrong_logins(MADRID_LOGIN), 1, "presented once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_pause_goes_out_on_the_other_account() {
+    let second = second_platform(Script::new()).await;
+    let gate = Gate::new();
+    let script = Script::new().on(Match::always(), Action::Hold(gate.clone()));
+    let mut app = start(None, script, &second).await;
+    let on_its_way = app.accepted(request_to(1)).await;
+    soon(app.simulator.ledger().until_held(1)).await;
+    let waiting = app.accepted(request_to(2)).await;
+    assert_eq!(waiting.account, FIRST);
+    let pause = PauseAccountRequest { name: FIRST.into() };
+    app.accounts.pause_account(pause).await.unwrap();
+    // What comes now does not even try.
+    let next = app.ends(request_to(3)).await;
+    assert_eq!(way(&next), (SECOND, "217812", DeliveryState::Sent));
+    gate.open();
+    let first = app.follow(&on_its_way.name).await.1;
+    assert_eq!(way(&first), (FIRST, "ClaveMadrid", DeliveryState::Sent));
+    let moved = app.follow(&waiting.name).await.1;
+    assert_eq!(way(&moved), (SECOND, "217812", DeliveryState::Sent));
+    assert_eq!(app.simulator.ledger().message_count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_the_caller_asks_for_is_kept_or_the_code_waits() {
+    let second = second_platform(Script::new()).await;
+    let mut app = start(Some(NOWHERE), Script::new(), &second).await;
+    let asked = |sender: &str, citizen| CreateDeliveryRequest {
+        sender: sender.into(),
+        ..request_to(citizen)
+    };
+    let common = app.ends(asked("217812", 1)).await;
+    assert_eq!(way(&common), (SECOND, "217812", DeliveryState::Sent));
+    // The alias is the first account's alone: there is no other way, however long it takes.
+    let alias = app.accepted(asked("ClaveMadrid", 2)).await;
+    let third = app.ends(asked("217812", 3)).await;
+    assert_eq!(third.state(), DeliveryState::Sent);
+    let waits = app.get(&alias.name).await;
+    assert_eq!(
+        (waits.account.as_str(), waits.sender.as_str()),
+        (FIRST, "ClaveMadrid")
+    );
+    assert!(!matches!(waits.state(), DeliveryState::Sent));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administration_may_want_no_fail_over() {
+    let second = second_platform(Script::new()).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut app = TestApp::start_with(Script::new(), clock, |files| {
+        add_second(files, &second.endpoint());
+        let language = "default_language = \"es\"";
+        let off = "default_language = \"es\"\nfail_over = false";
+        files.change("administrations/madrid.toml", language, off);
+    })
+    .await;
+    let pause = PauseAccountRequest { name: FIRST.into() };
+    app.accounts.pause_account(pause).await.unwrap();
+    let (_, reason) = app.refused(request()).await;
+    assert_eq!(reason, "ACCOUNT_PAUSED");
+    assert_eq!(second.ledger().request_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_tells_the_way_that_a_code_would_take_now() {
+    let second = second_platform(Script::new()).await;
+    let mut app = start(None, Script::new(), &second).await;
+    let asked = request();
+    let preview = PreviewDeliveryRequest {
+        administration: asked.administration,
+        recipient: asked.recipient,
+        code: asked.code,
+        purpose: asked.purpose,
+        language: asked.language,
+        expire_time: asked.expire_time,
+        ..PreviewDeliveryRequest::default()
+    };
+    let told = app
+        .client
+        .preview_delivery(preview.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (told.account.as_str(), told.sender.as_str()),
+        (FIRST, "ClaveMadrid")
+    );
+    let pause = PauseAccountRequest { name: FIRST.into() };
+    app.accounts.pause_account(pause).await.unwrap();
+    let told = soon(async {
+        loop {
+            let told = app
+                .client
+                .preview_delivery(preview.clone())
+                .await
+                .unwrap()
+                .into_inner();
+            // The lane takes note of the pause when it is woken.
+            if told.account == SECOND {
+                break told;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(told.sender, "217812");
+}
