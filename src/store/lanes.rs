@@ -67,6 +67,11 @@ impl Share {
         }
     }
 
+    /// Whether it is nothing at all, as behind a rest until the gateway has answered.
+    pub const fn is_nothing(self) -> bool {
+        self.hundredths == 0
+    }
+
     /// The share at `now`, 0 to 100.
     pub fn at(self, now: Timestamp) -> u8 {
         let Some(since) = self.since else {
@@ -131,7 +136,7 @@ impl LaneReport {
 
     /// Whether codes of another account that cannot send may come here: well, and not only trying.
     pub const fn may_take_over(&self) -> bool {
-        self.is_well() && !self.probing
+        self.is_well() && !self.share.is_nothing()
     }
 
     /// What the lane is to be offered of new codes at `now`, in hundredths: all of the next one while it looks for a message

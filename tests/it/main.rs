@@ -13,6 +13,7 @@ mod fail_over;
 mod gateway_http;
 mod gateway_xml_rpc;
 mod kept_inputs;
+mod lane_places;
 mod lane_states;
 mod lanes;
 mod model;
