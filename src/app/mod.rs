@@ -26,7 +26,7 @@ use crate::{
     clock::{Clock, SteadyClock},
     config::{Settings, StoreLocation},
     dispatch::{Dispatcher, LaneSettings, OnUncertain},
-    gateway::xml_rpc::GatewaySetupError,
+    gateway::GatewaySetupError,
     grpc,
     intake::Intake,
     status::{AccountStatuses, Status},
