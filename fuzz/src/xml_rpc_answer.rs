@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use clave_otp::{
     domain::Reason,
-    gateway::{
-        Outcome,
-        xml_rpc::{CodeMap, CodeMeaning, Effect, outcomes_of_body},
-    },
+    gateway::{CodeMap, CodeMeaning, Effect, Outcome, xml_rpc::outcomes_of_body},
 };
 use roxmltree::{Document, Node};
 
@@ -53,7 +50,7 @@ fn installation() -> CodeMap {
         meaning(-9, Effect::Quota),
         meaning(5, Effect::Rejected),
     ]);
-    CodeMap::new(meanings).unwrap()
+    CodeMap::new(meanings)
 }
 
 fn stands_there(outcome: &Outcome, place: usize, count: usize, said: &Said) -> bool {

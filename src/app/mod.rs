@@ -30,7 +30,7 @@ use crate::{
     clock::{Clock, SteadyClock},
     config::{Settings, StoreLocation},
     dispatch::{Dispatcher, LaneSettings, OnUncertain},
-    gateway::xml_rpc::GatewaySetupError,
+    gateway::GatewaySetupError,
     grpc, http_port,
     intake::Intake,
     status::{AccountStatuses, Status, Tailer, WatchPlaces},

@@ -13,12 +13,9 @@ use crate::{
     dispatch::{LaneSettings, OnUncertain},
     domain::{Dir3, GatewayName, InternationalNumber, Sender},
     gateway::{
-        Gateway,
+        CodeMap, CodeMeaning, Effect, Gateway, InternationalFormat,
         http::HttpSettings,
-        xml_rpc::{
-            CodeMap, CodeMeaning, Effect, InternationalFormat, WireEncoding, XmlRpcGateway,
-            XmlRpcSettings,
-        },
+        xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
     },
     grpc::{self, Callers},
     routing::{Account, Administration, AliasPolicy, Directory, International},
@@ -298,8 +295,7 @@ fn gateway(
                 config::InternationalFormat::DoubleZero => InternationalFormat::DoubleZero,
                 config::InternationalFormat::Plus => InternationalFormat::Plus,
             },
-            // Configuration refuses a meaning for code 0, the one mistake that a map can have.
-            codes: CodeMap::new(codes.collect()).unwrap_or_default(),
+            codes: CodeMap::new(codes.collect()),
         }),
     };
     match adapter {

@@ -1,16 +1,34 @@
 //! The port to the SMS platforms: what is handed over, and what became of it.
 //!
 //! Must not know: account rules, the store, retry policy. One folder for each protocol, each with the same three drawers:
-//! `mod` (meaning), `wire` (bytes ⇄ structs), `codes` (their codes → ours, one literal table). Adapters only tell the
-//! truth; the lane decides what follows.
+//! `mod` (meaning), `wire` (bytes ⇄ structs), `codes` (their codes → ours, one literal table). The table of SOAP and REST is
+//! one and the same, `status_codes`; what else several adapters need stands in the other files beside this one. Adapters
+//! only tell the truth; the lane decides what follows.
 
+mod callbacks;
+mod expiry;
 pub mod http;
+mod meanings;
+mod number;
+mod outcomes;
+mod report_address;
+pub mod rest;
+mod setup;
+pub mod soap;
+mod status_codes;
+mod xml;
 pub mod xml_rpc;
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 
+pub use self::{
+    expiry::{ExpiryForm, Now},
+    meanings::{CodeMap, CodeMeaning, Effect},
+    number::{InternationalFormat, NumberForm},
+    setup::GatewaySetupError,
+};
 use crate::domain::{DeliveryId, GatewayMessageId, Reason, Recipient, Report, SecretText, Sender};
 
 /// One message for a gateway.

@@ -5,12 +5,10 @@ use std::{collections::HashMap, fmt::Write as _, time::Duration};
 use clave_otp::{
     domain::{DeliveryId, Reason, Recipient, SecretText, Sender},
     gateway::{
-        Gateway as _, Message, Outcome, Verdict,
+        CodeMap, CodeMeaning, Effect, Gateway as _, GatewaySetupError, InternationalFormat,
+        Message, Outcome, Verdict,
         http::{HttpSettings, HttpSetupError},
-        xml_rpc::{
-            CodeMap, CodeMeaning, Effect, GatewaySetupError, InternationalFormat, WireEncoding,
-            XmlRpcGateway, XmlRpcSettings,
-        },
+        xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
     },
 };
 use mockito::{Matcher, Mock, Server, ServerGuard};
@@ -126,8 +124,7 @@ async fn the_installation_can_give_codes_a_meaning() {
     settings.codes = CodeMap::new(HashMap::from([
         (-42, meaning("NO_CREDIT", Effect::Quota)),
         (17, meaning("TRY_LATER", Effect::Retry)),
-    ]))
-    .unwrap();
+    ]));
     let gateway = XmlRpcGateway::new(settings).unwrap();
     let no_credit = Outcome::Rejected {
         reason: Reason::parse("NO_CREDIT").unwrap(),

@@ -2,19 +2,21 @@
 //!
 //! Must not know: XML, HTTP, accounts. Whether anything is tried again is the lane's business.
 
-use std::collections::HashMap;
-
-use thiserror::Error;
-
 use crate::{
     domain::Reason,
-    gateway::{Outcome, Verdict},
+    gateway::{
+        CodeMap, Outcome,
+        outcomes::{rejected, unknown},
+    },
 };
+
+/// The code of a message that was taken.
+pub(super) const ACCEPTED: i64 = 0;
 
 /// All codes whose meaning is public: 0 by the platform's own documents, −5 by clients in production. What the others
 /// mean has not been published; an installation that has the table maps them in its configuration.
 const TABLE: [(i64, Known); 2] = [
-    (0, Known::Accepted),
+    (ACCEPTED, Known::Accepted),
     (-5, Known::Rejected(Reason::GATEWAY_REJECTED_NUMBER)),
 ];
 
@@ -27,125 +29,54 @@ enum Known {
     Rejected(&'static str),
 }
 
-/// What an installation says that a code does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// The message is refused for good.
-    Rejected,
-    /// The message was not taken and may be tried again.
-    Retry,
-    /// The account's credentials are not accepted.
-    Credentials,
-    /// The account has no quota left.
-    Quota,
-}
-
-/// What an installation says that a code means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CodeMeaning {
-    /// The word that goes into the record.
-    pub reason: Reason,
-    /// What follows.
-    pub effect: Effect,
-}
-
-/// The codes that an installation explains, besides and before the built-in table.
-#[derive(Debug, Clone, Default)]
-pub struct CodeMap(HashMap<i64, CodeMeaning>);
-
-/// Why a map of codes is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("code 0 means accepted and cannot be given another meaning")]
-pub struct CodeMapError;
-
-impl CodeMap {
-    /// Takes the installation's own meanings.
-    pub fn new(meanings: HashMap<i64, CodeMeaning>) -> Result<Self, CodeMapError> {
-        if meanings.contains_key(&0) {
-            return Err(CodeMapError);
-        }
-        Ok(Self(meanings))
-    }
-
-    /// What the code of one message means.
-    pub(super) fn of_message(&self, code: i64) -> Outcome {
-        if let Some(meaning) = self.0.get(&code) {
-            return meaning.outcome(code);
-        }
-        match TABLE.iter().find(|(known, _)| *known == code) {
-            Some((_, Known::Accepted)) => Outcome::Accepted(None),
-            Some((_, Known::Rejected(word))) => rejected(Reason::known(word), Some(code)),
-            None if ERRORS.contains(&code) => rejected(Reason::gateway_code(code), Some(code)),
-            // Whether the message was taken cannot be told; the word keeps the code.
-            None => Outcome::Uncertain {
-                reason: Reason::gateway_code(code),
-            },
-        }
-    }
-
-    /// What one code in place of an array means for each of the request's messages.
-    ///
-    /// Other than 0 it is the failure of the whole request (clients in production; confidence B), also outside the band.
-    /// Zero says "accepted" of a single message. Of several it may be a summary or the code of the first: uncertain.
-    pub(super) fn of_request(&self, code: i64, messages: usize) -> Outcome {
-        match (code, messages) {
-            (_, 1) if code == 0 || ERRORS.contains(&code) => self.of_message(code),
-            (0, _) => Outcome::Uncertain {
-                reason: Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN),
-            },
-            // The table speaks of one message ("wrong number"): it must not be said of all of them.
-            _ => self.0.get(&code).map_or_else(
-                || rejected(Reason::gateway_code(code), Some(code)),
-                |meaning| meaning.outcome(code),
-            ),
-        }
-    }
-
-    /// What a fault means for each of the request's messages: the failure of the whole request.
-    ///
-    /// Fault codes are numbers of another table, of which nothing is public: only the installation's map is asked.
-    pub(super) fn of_fault(&self, code: Option<i64>) -> Outcome {
-        let meaning = code.and_then(|code| Some((code, self.0.get(&code)?)));
-        meaning.map_or_else(
-            || rejected(Reason::known(Reason::GATEWAY_FAULT), code),
-            |(code, meaning)| meaning.outcome(code),
-        )
+/// What the code of one message means.
+pub(super) fn of_message(code: i64, codes: &CodeMap) -> Outcome {
+    let known = TABLE.iter().find(|(known, _)| *known == code);
+    match (known, codes.outcome(code)) {
+        (Some((_, Known::Accepted)), _) => Outcome::Accepted(None),
+        (_, Some(explained)) => explained,
+        (Some((_, Known::Rejected(word))), None) => rejected(Reason::known(word), Some(code)),
+        (None, None) if ERRORS.contains(&code) => rejected(Reason::gateway_code(code), Some(code)),
+        // Whether the message was taken cannot be told; the word keeps the code.
+        (None, None) => Outcome::Uncertain {
+            reason: Reason::gateway_code(code),
+        },
     }
 }
 
-impl CodeMeaning {
-    fn outcome(&self, code: i64) -> Outcome {
-        let reason = self.reason.clone();
-        let code = Some(code);
-        let verdict = match self.effect {
-            Effect::Retry => return Outcome::NotSent { reason, code },
-            Effect::Rejected => Verdict::Message,
-            Effect::Credentials => Verdict::Credentials,
-            Effect::Quota => Verdict::Quota,
-        };
-        Outcome::Rejected {
-            reason,
-            code,
-            verdict,
-        }
+/// What one code in place of an array means for each of the request's messages.
+///
+/// Other than 0 it is the failure of the whole request (clients in production; confidence B), also outside the band.
+/// Zero says "accepted" of a single message. Of several it may be a summary or the code of the first: uncertain.
+pub(super) fn of_request(code: i64, messages: usize, codes: &CodeMap) -> Outcome {
+    match (code, messages) {
+        (_, 1) if code == ACCEPTED || ERRORS.contains(&code) => of_message(code, codes),
+        (ACCEPTED, _) => unknown(),
+        // The table speaks of one message ("wrong number"): it must not be said of all of them.
+        _ => codes
+            .outcome(code)
+            .unwrap_or_else(|| rejected(Reason::gateway_code(code), Some(code))),
     }
 }
 
-fn rejected(reason: Reason, code: Option<i64>) -> Outcome {
-    Outcome::Rejected {
-        reason,
-        code,
-        verdict: Verdict::Message,
-    }
+/// What a fault means for each of the request's messages: the failure of the whole request.
+///
+/// Fault codes are numbers of another table, of which nothing is public: only the installation's map is asked.
+pub(super) fn of_fault(code: Option<i64>, codes: &CodeMap) -> Outcome {
+    code.and_then(|code| codes.outcome(code))
+        .unwrap_or_else(|| rejected(Reason::known(Reason::GATEWAY_FAULT), code))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+    use crate::gateway::{CodeMeaning, Effect, Verdict};
 
     fn map(code: i64, effect: Effect) -> CodeMap {
         let reason = Reason::known("OWN_WORD");
-        CodeMap::new(HashMap::from([(code, CodeMeaning { reason, effect })])).unwrap()
+        CodeMap::new(HashMap::from([(code, CodeMeaning { reason, effect })]))
     }
 
     fn refused(word: &str, code: i64) -> Outcome {
@@ -169,7 +100,7 @@ mod tests {
             (1, uncertain("GATEWAY_CODE_1")),
             (i64::MIN, uncertain("GATEWAY_CODE_M9223372036854775808")),
         ] {
-            assert_eq!(codes.of_message(code), expected, "{code}");
+            assert_eq!(of_message(code, &codes), expected, "{code}");
         }
     }
 
@@ -178,7 +109,7 @@ mod tests {
         let reason = Reason::known("OWN_WORD");
         let code = Some(-5);
         assert_eq!(
-            map(-5, Effect::Retry).of_message(-5),
+            of_message(-5, &map(-5, Effect::Retry)),
             Outcome::NotSent { reason, code }
         );
         for (effect, expected) in [
@@ -186,16 +117,15 @@ mod tests {
             (Effect::Credentials, Verdict::Credentials),
             (Effect::Quota, Verdict::Quota),
         ] {
-            let outcome = map(7, effect).of_message(7);
+            let outcome = of_message(7, &map(7, effect));
             assert!(
                 matches!(&outcome, Outcome::Rejected { verdict, code: Some(7), .. } if *verdict == expected),
                 "{outcome:?}"
             );
         }
-        let reason = Reason::known("OWN_WORD");
-        let effect = Effect::Rejected;
-        let zero = HashMap::from([(0, CodeMeaning { reason, effect })]);
-        assert!(CodeMap::new(zero).is_err());
+        let zero = map(0, Effect::Rejected);
+        assert_eq!(of_message(0, &zero), Outcome::Accepted(None));
+        assert_eq!(of_request(0, 1, &zero), Outcome::Accepted(None));
     }
 
     #[test]
@@ -210,10 +140,10 @@ mod tests {
             (7, 1, refused("GATEWAY_CODE_7", 7)),
             (7, 2, refused("GATEWAY_CODE_7", 7)),
         ] {
-            let found = codes.of_request(code, messages);
+            let found = of_request(code, messages, &codes);
             assert_eq!(found, expected, "{code} for {messages}");
         }
-        let outcome = map(-9, Effect::Credentials).of_request(-9, 3);
+        let outcome = of_request(-9, 3, &map(-9, Effect::Credentials));
         assert!(matches!(
             outcome,
             Outcome::Rejected {
@@ -226,13 +156,13 @@ mod tests {
     #[test]
     fn a_fault_is_a_rejection_unless_the_installation_knows_better() {
         let codes = CodeMap::default();
-        assert_eq!(codes.of_fault(Some(-5)), refused("GATEWAY_FAULT", -5));
+        assert_eq!(of_fault(Some(-5), &codes), refused("GATEWAY_FAULT", -5));
         assert_eq!(
-            codes.of_fault(None),
+            of_fault(None, &codes),
             rejected(Reason::known(Reason::GATEWAY_FAULT), None)
         );
         assert!(matches!(
-            map(4, Effect::Retry).of_fault(Some(4)),
+            of_fault(Some(4), &map(4, Effect::Retry)),
             Outcome::NotSent { code: Some(4), .. }
         ));
     }

@@ -8,5 +8,5 @@ mod request;
 pub use self::request::WireEncoding;
 pub(super) use self::{
     answer::{Answer, parse_answer},
-    request::{WireMessage, is_carriable, request},
+    request::{WireMessage, request},
 };

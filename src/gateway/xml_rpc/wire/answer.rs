@@ -5,9 +5,10 @@
 use std::ops::Range;
 
 use dxr::{MethodResponse, Value};
-use encoding_rs::{Encoding, ISO_8859_15, UTF_8, WINDOWS_1252};
 use quick_xml::{Reader, events::Event};
 use thiserror::Error;
+
+use crate::gateway::xml::{self, NotText};
 
 /// Deepest nesting of an answer that is read. An array of codes has 8 levels, a fault 7.
 const DEPTH_LIMIT: usize = 16;
@@ -48,7 +49,7 @@ pub enum Unreadable {
 
 /// Reads an answer. Never panics and never recurses deeper than [`DEPTH_LIMIT`], whatever comes.
 pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
-    let text = decode(bytes)?;
+    let text = xml::decode(bytes)?;
     match shape(&text)? {
         Shape::Params => {
             let response = MethodResponse::from_xml(&text).map_err(|_| Unreadable::Form)?;
@@ -137,7 +138,11 @@ fn shape(text: &str) -> Result<Shape, Unreadable> {
                 return Err(Unreadable::Form);
             }
             Event::Decl(_) if begin > 0 => return Err(Unreadable::Form),
-            Event::GeneralRef(name) if !is_own_to_xml(name) => return Err(Unreadable::Dtd),
+            Event::GeneralRef(name)
+                if !name.is_char_ref() && xml::named_character(name).is_none() =>
+            {
+                return Err(Unreadable::Dtd);
+            }
             Event::DocType(_) => return Err(Unreadable::Dtd),
             Event::Eof if open.is_empty() => return shape.ok_or(Unreadable::Form),
             Event::Eof => return Err(Unreadable::Form),
@@ -172,47 +177,12 @@ fn may_hold(parent: &str, name: &str) -> bool {
     }
 }
 
-fn is_own_to_xml(entity: &str) -> bool {
-    entity.starts_with('#') || matches!(entity, "amp" | "lt" | "gt" | "quot" | "apos")
-}
-
-/// By the byte-order mark, else by the declaration; without both UTF-8, or where that fails the platform's own
-/// ISO-8859-15, because the codes are ASCII in either.
-fn decode(bytes: &[u8]) -> Result<String, Unreadable> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let whole = |encoding: &'static Encoding| {
-        encoding
-            .decode_without_bom_handling_and_without_replacement(bytes)
-            .map(std::borrow::Cow::into_owned)
-    };
-    match declared_encoding(bytes)? {
-        Some(encoding) => whole(encoding),
-        None => whole(UTF_8).or_else(|| whole(ISO_8859_15)),
-    }
-    .ok_or(Unreadable::Encoding)
-}
-
-fn declared_encoding(bytes: &[u8]) -> Result<Option<&'static Encoding>, Unreadable> {
-    let Some(rest) = bytes.strip_prefix(b"<?xml") else {
-        return Ok(None);
-    };
-    // A declaration is short; what has no end here has none.
-    let head = String::from_utf8_lossy(&rest[..rest.len().min(200)]);
-    let (declaration, _) = head.split_once("?>").ok_or(Unreadable::Form)?;
-    let Some((_, after)) = declaration.split_once("encoding") else {
-        return Ok(None);
-    };
-    let after = after.trim_start().strip_prefix('=').map(str::trim_start);
-    let name = after.and_then(|quoted| {
-        let quote = quoted.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        quoted[1..].split_once(quote).map(|(name, _)| name)
-    });
-    match name.ok_or(Unreadable::Encoding)?.to_ascii_lowercase() {
-        name if name == "utf-8" || name == "us-ascii" => Ok(Some(UTF_8)),
-        name if name == "iso-8859-15" => Ok(Some(ISO_8859_15)),
-        // The superset that everybody means.
-        name if name == "iso-8859-1" => Ok(Some(WINDOWS_1252)),
-        _ => Err(Unreadable::Encoding),
+impl From<NotText> for Unreadable {
+    fn from(problem: NotText) -> Self {
+        match problem {
+            NotText::Declaration => Self::Form,
+            NotText::Encoding => Self::Encoding,
+        }
     }
 }
 
