@@ -2,9 +2,10 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-/// Requests that carry a code: their `Debug` is written by hand (`src/grpc/redacted.rs`), so that printing one
-/// cannot leak it.
-const HAND_WRITTEN_DEBUG: [&str; 2] = [
+/// Messages that carry a code, or the secret part of an address: their `Debug` is written by hand (`src/grpc/redacted.rs`), so
+/// that printing one cannot leak it.
+const HAND_WRITTEN_DEBUG: [&str; 3] = [
+    "clave.otp.v1.Account",
     "clave.otp.v1.CreateDeliveryRequest",
     "clave.otp.v1.PreviewDeliveryRequest",
 ];

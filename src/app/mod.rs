@@ -3,6 +3,7 @@
 //! Must not know: business rules.
 
 mod descriptors;
+mod gateways;
 mod parts;
 mod readiness;
 mod reporting;
@@ -140,7 +141,7 @@ impl App {
         let admin = listen("admin.listen", settings.admin.listen).await?;
         let sealer = Arc::new(Sealer::from_file(&settings.store.sealing_key_file)?);
         let store = Arc::new(open_store(&settings, &sealer)?);
-        let lanes = parts::lanes(&settings, &sealer)?;
+        let lanes = parts::lanes(&settings, &sealer, &clock)?;
         let shared: Arc<dyn Store> = store.clone();
         let held = (shared.clone(), clock.clone());
         let reports = ReportsPort::bind(&settings, &lanes, &sealer, held).await?;
@@ -155,7 +156,7 @@ impl App {
                 settings.delivery.max_life,
             ),
             accounts: AccountStatuses::new(
-                parts::profiles(&settings),
+                parts::profiles(&settings, &sealer),
                 shared.clone(),
                 clock.clone(),
             ),

@@ -4,19 +4,15 @@ use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::StartError;
+use super::{StartError, gateways, reporting};
 use crate::{
+    clock::Clock,
     config::{
-        self, AccountSettings, AdministrationSettings, CallerIdentity, CodeEffect, GatewayKind,
-        GrpcSettings, Protocol, SenderOnWire, Settings, TextLimits,
+        self, AccountSettings, AdministrationSettings, CallerIdentity, GatewayKind, GrpcSettings,
+        SenderOnWire, Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
     domain::{Dir3, GatewayName, InternationalNumber, Sender},
-    gateway::{
-        CodeMap, CodeMeaning, Effect, Gateway, InternationalFormat,
-        http::HttpSettings,
-        xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
-    },
     grpc::{self, Callers},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
@@ -113,7 +109,7 @@ fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Accoun
 }
 
 /// What operators see of the accounts.
-pub(super) fn profiles(settings: &Settings) -> Vec<AccountProfile> {
+pub(super) fn profiles(settings: &Settings, sealer: &Sealer) -> Vec<AccountProfile> {
     let of_administration = |administration: &AdministrationSettings| {
         let dir3 = administration.dir3.clone();
         let aliases = administration.aliases.clone();
@@ -121,6 +117,8 @@ pub(super) fn profiles(settings: &Settings) -> Vec<AccountProfile> {
             id: account.id.clone(),
             aliases: aliases.clone(),
             brings_reports: account.reports.is_some(),
+            report_url: reporting::address_of(settings, account, sealer)
+                .map(|url| SecretString::from(url.as_str())),
             administration: dir3.clone(),
             gateway: gateway_name(account.gateway),
             senders: std::iter::once(&account.default_sender)
@@ -209,12 +207,16 @@ pub(super) fn callers(settings: &Settings) -> Callers {
     Callers::over_loopback(over_loopback)
 }
 
-pub(super) fn lanes(settings: &Settings, sealer: &Sealer) -> Result<Vec<LaneSettings>, StartError> {
+pub(super) fn lanes(
+    settings: &Settings,
+    sealer: &Sealer,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<LaneSettings>, StartError> {
     settings
         .administrations
         .iter()
         .flat_map(|administration| {
-            let lane_of = |account| lane(administration, account, settings, sealer);
+            let lane_of = |account| lane(administration, account, settings, (sealer, clock));
             administration.accounts.iter().map(lane_of)
         })
         .collect()
@@ -224,13 +226,14 @@ fn lane(
     administration: &AdministrationSettings,
     settings: &AccountSettings,
     all: &Settings,
-    sealer: &Sealer,
+    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
 ) -> Result<LaneSettings, StartError> {
     let api_user = SecretString::from(settings.api_user.as_str());
+    let report_url = reporting::address_of(all, settings, sealer);
     Ok(LaneSettings {
         account: settings.id.clone(),
         credentials: sealer.credentials_version(&api_user, &settings.password),
-        gateway: gateway(settings, api_user)?,
+        gateway: gateways::gateway(settings, api_user, report_url, clock)?,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
         max_rest: settings.limits.max_rest,
@@ -243,66 +246,4 @@ fn lane(
         // Without reports SENT is all that the gateway can prove.
         report_window: settings.reports.as_ref().map(|reports| reports.window),
     })
-}
-
-fn gateway(
-    settings: &AccountSettings,
-    api_user: SecretString,
-) -> Result<Arc<dyn Gateway>, StartError> {
-    let extra_ca_pem = settings
-        .extra_ca_file
-        .as_ref()
-        .map(std::fs::read)
-        .transpose()
-        .map_err(|source| StartError::ExtraCa {
-            account: settings.id.clone(),
-            source,
-        })?;
-    let http = HttpSettings {
-        connect_timeout: settings.connect_timeout,
-        request_timeout: settings.request_timeout,
-        answer_limit_bytes: settings.answer_limit_bytes,
-        extra_ca_pem,
-        ..HttpSettings::new(settings.endpoint.clone())
-    };
-    let codes = settings.codes.iter().map(|(code, meaning)| {
-        let effect = match meaning.effect {
-            CodeEffect::Credentials => Effect::Credentials,
-            CodeEffect::Quota => Effect::Quota,
-            CodeEffect::Retry => Effect::Retry,
-            CodeEffect::Rejected => Effect::Rejected,
-        };
-        let reason = meaning.reason.clone();
-        (*code, CodeMeaning { reason, effect })
-    });
-    let adapter = match settings.protocol {
-        Protocol::Soap | Protocol::Rest => {
-            return Err(StartError::Internal(format!(
-                "accounts: {}: protocol \"{}\" is not wired yet",
-                settings.id,
-                settings.protocol.as_str()
-            )));
-        }
-        Protocol::XmlRpc => XmlRpcGateway::new(XmlRpcSettings {
-            http,
-            api_user,
-            password: settings.password.clone(),
-            encoding: match settings.encoding {
-                config::WireEncoding::Iso8859_15 => WireEncoding::Iso8859_15,
-                config::WireEncoding::Utf8 => WireEncoding::Utf8,
-            },
-            international_format: match settings.international_format {
-                config::InternationalFormat::DoubleZero => InternationalFormat::DoubleZero,
-                config::InternationalFormat::Plus => InternationalFormat::Plus,
-            },
-            codes: CodeMap::new(codes.collect()),
-        }),
-    };
-    match adapter {
-        Ok(adapter) => Ok(Arc::new(adapter)),
-        Err(source) => Err(StartError::Gateway {
-            account: settings.id.clone(),
-            source,
-        }),
-    }
 }

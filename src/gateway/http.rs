@@ -36,6 +36,8 @@ pub struct HttpSettings {
     /// Shorter than the keep-alive time of common servers (5 s and more): a request that meets a connection which the
     /// server is just closing ends as [`ExchangeError::Broken`], hence as an uncertain delivery.
     pub idle_timeout: Duration,
+    /// Most unused connections that are kept: as many as requests may be under way together.
+    pub idle_connections: usize,
     /// Largest answer that is read, in bytes; what is larger is cut off and not kept.
     pub answer_limit_bytes: usize,
     /// PEM certificates trusted besides those of the system, for a platform behind a private authority.
@@ -53,6 +55,7 @@ impl HttpSettings {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(3),
+            idle_connections: 1,
             answer_limit_bytes: 1024 * 1024,
             extra_ca_pem: None,
             allow_plain_http_on_loopback: true,
@@ -221,7 +224,7 @@ impl HttpClient {
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.request_timeout)
             .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(settings.idle_connections)
             // `localhost` is what it says, whatever the resolver believes; port 0 stands for the endpoint's.
             .resolve_to_addrs("localhost", &loopback_addresses())
             .build()

@@ -1,6 +1,7 @@
 //! `clave.otp.v1.AccountService`.
 
 use jiff::civil::Date;
+use secrecy::ExposeSecret as _;
 use tonic::{Request, Response};
 
 use super::{
@@ -156,7 +157,11 @@ fn to_proto_account(status: &AccountStatus) -> Account {
             .and_then(|report| report.last_failure.as_ref())
             .map(ToString::to_string)
             .unwrap_or_default(),
-        report_url: String::new(),
+        report_url: profile
+            .report_url
+            .as_ref()
+            .map(|url| url.expose_secret().to_owned())
+            .unwrap_or_default(),
         aliases: aliases.iter().map(to_proto_alias).collect(),
     }
 }

@@ -1,8 +1,8 @@
-//! Hand-written `Debug` for the requests that carry a code: printing one cannot leak it.
+//! Hand-written `Debug` for the messages that carry a code, or the secret part of an address: printing one cannot leak it.
 
 use std::fmt;
 
-use super::proto::{CreateDeliveryRequest, PreviewDeliveryRequest};
+use super::proto::{Account, CreateDeliveryRequest, PreviewDeliveryRequest};
 
 const HIDDEN: &str = "•••";
 
@@ -37,6 +37,24 @@ impl fmt::Debug for PreviewDeliveryRequest {
             .field("origin", &self.origin)
             .field("sender", &self.sender)
             .finish()
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Account")
+            .field("name", &self.name)
+            .field("administration", &self.administration)
+            .field("gateway", &self.gateway)
+            .field("senders", &self.senders)
+            .field("lane_state", &self.lane_state)
+            .field("queue_length", &self.queue_length)
+            .field("in_flight", &self.in_flight)
+            .field("last_failure_reason", &self.last_failure_reason)
+            .field("report_url", &HIDDEN)
+            .field("aliases", &self.aliases)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use secrecy::SecretString;
+
 use crate::{
     clock::Clock,
     domain::{AccountId, AliasRecord, Caller, Dir3, GatewayName, Role, Sender},
@@ -30,6 +32,8 @@ pub struct AccountProfile {
     pub aliases: Vec<AliasRecord>,
     /// Whether its gateway tells what became of messages.
     pub brings_reports: bool,
+    /// Where its gateway tells that; a secret, since whoever knows it may report.
+    pub report_url: Option<SecretString>,
 }
 
 /// An account and how its lane fares.

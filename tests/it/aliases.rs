@@ -197,6 +197,7 @@ fn profile(id: &str, brings_reports: bool) -> AccountProfile {
             enabled_gateways: BTreeSet::from([GatewayName::MensajeriaNegocios]),
         }],
         brings_reports,
+        report_url: None,
     }
 }
 
