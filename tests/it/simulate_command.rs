@@ -58,6 +58,13 @@ async fn send(running: &mut Running, sender: &str) -> String {
         .strip_prefix("endpoint ")
         .expect("the endpoint comes first");
     let request = client().post(endpoint).header("Content-Type", "text/xml");
+    for name in ["soap-endpoint", "rest-endpoint"] {
+        let line = running.line();
+        assert!(
+            line.starts_with(&format!("{name} http://127.0.0.1:")),
+            "{line}"
+        );
+    }
     let body = call("madrid", "any", &[(PHONE, TEXT, sender)]);
     assert_eq!(request.body(body).send().await.unwrap().status(), 200);
     running.line()
@@ -78,7 +85,7 @@ async fn prints_a_line_for_each_message_without_text_or_number_and_a_summary() {
     }
     assert!(!line.contains("748291") && !line.contains(PHONE), "{line}");
     let (rest, ended_well) = running.end();
-    let summary = "requests 1, refused 0, messages 1, largest batch 1, most in flight 1";
+    let summary = "requests 1, refused 0, messages 1, largest batch 1, most in flight 1, reports 0, acknowledged 0";
     assert_eq!(rest, [summary]);
     assert!(ended_well);
 }
