@@ -61,7 +61,7 @@ pub(super) fn reply(
     visit: Visit,
     codes: &[i32],
     right: Written,
-    how: Option<Action>,
+    how: Option<&Action>,
 ) -> Result<Response<Body>, ConnectionClosed> {
     let told: Vec<_> = codes.iter().copied().map(Some).collect();
     let response = match how {
@@ -74,16 +74,16 @@ pub(super) fn reply(
             return Ok(partial(right));
         }
         Some(Action::SlowDrip { pause }) => {
-            return Ok(dripping(right, pause, move || visit.answered(told)));
+            return Ok(dripping(right, *pause, move || visit.answered(told)));
         }
         Some(Action::Flood { megabytes }) => {
-            return Ok(flood(&right, megabytes, move || visit.answered([])));
+            return Ok(flood(&right, *megabytes, move || visit.answered([])));
         }
         Some(Action::HtmlPage) => html_page(),
         Some(Action::HttpStatus {
             status,
             retry_after,
-        }) => self::status(status, retry_after),
+        }) => self::status(*status, *retry_after),
         // The other actions are not answers, or not of this protocol.
         _ => {
             visit.answered(told);

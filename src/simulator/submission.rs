@@ -49,11 +49,10 @@ pub(super) struct Judged {
     pub message_id: Option<Box<str>>,
     /// How to answer; the right answer where there is none.
     pub how: Option<Action>,
-    /// What follows the answer.
-    follow_up: Vec<(ReceivedMessage, Vec<ReportStep>)>,
 }
 
-/// Lets a submission in, waits and judges as the script wants, and sends the reports that come before the answer.
+/// Lets a submission in, waits and judges as the script wants, and sends the reports that come before the answer; the others
+/// follow when the visit ends, whether its client is still there or not.
 pub(super) async fn take(
     platform: &Platform,
     (number, protocol): (u64, Protocol),
@@ -83,53 +82,47 @@ pub(super) async fn take(
         }
     });
     let most = script.parallel_limit();
-    let visit = Visit::beside_others(&platform.ledger, number, &login, messages.collect(), most)?;
+    let mut visit =
+        Visit::beside_others(&platform.ledger, number, &login, messages.collect(), most)?;
     let plan = script.plan(visit.number(), visit.messages());
     platform.wait(plan.waits).await;
     let codes = judge(platform, &visit, &submission.sender, script);
     let code = overall(&codes);
-    let mut judged = Judged {
-        message_id: is_accepting(code).then_some(message_id),
-        follow_up: follow_up(platform, &visit, &codes, script),
+    let mut reports = if refuses(plan.answer.as_ref()) {
+        Vec::new()
+    } else {
+        follow_up(platform, &visit, &codes, script)
+    };
+    report_before_answer(platform, script, &mut reports).await;
+    let (reporter, policy) = (platform.reporter.clone(), script.reporting().clone());
+    visit.then(move || {
+        for (message, steps) in reports {
+            reporter.follow(message, steps, policy.clone());
+        }
+    });
+    let is_told = is_accepting(code) && !matches!(plan.answer, Some(Action::NoMessageId));
+    Ok(Judged {
         visit,
         codes,
         code,
+        message_id: is_told.then_some(message_id),
         how: plan.answer,
-    };
-    if refuses(judged.how.as_ref()) {
-        judged.follow_up.clear();
-    }
-    if matches!(judged.how, Some(Action::NoMessageId)) {
-        judged.message_id = None;
-    }
-    judged.report_before_answer(platform, script).await;
-    Ok(judged)
+    })
 }
 
-impl Judged {
-    /// Splits it into what the answer needs, and has the reports follow.
-    pub fn and_report(
-        self,
-        platform: &Platform,
-        script: &Script,
-    ) -> (Visit, Vec<i32>, Option<Action>) {
-        for (message, steps) in self.follow_up {
-            platform
-                .reporter
-                .follow(message, steps, script.reporting().clone());
-        }
-        (self.visit, self.codes, self.how)
-    }
-
-    async fn report_before_answer(&mut self, platform: &Platform, script: &Script) {
-        for (message, steps) in &mut self.follow_up {
-            let (before, after): (Vec<_>, Vec<_>) = std::mem::take(steps)
-                .into_iter()
-                .partition(|step| step.before_answer);
-            *steps = after;
-            let reporter = &platform.reporter;
-            reporter.play(message, &before, script.reporting()).await;
-        }
+/// Sends the reports that come before the answer; leaves those that follow it.
+async fn report_before_answer(
+    platform: &Platform,
+    script: &Script,
+    follow_up: &mut [(ReceivedMessage, Vec<ReportStep>)],
+) {
+    for (message, steps) in follow_up {
+        let (before, after): (Vec<_>, Vec<_>) = std::mem::take(steps)
+            .into_iter()
+            .partition(|step| step.before_answer);
+        *steps = after;
+        let reporter = &platform.reporter;
+        reporter.play(message, &before, script.reporting()).await;
     }
 }
 

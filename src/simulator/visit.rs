@@ -25,6 +25,7 @@ pub(super) struct Visit {
     told: Option<watch::Sender<Option<Ending>>>,
     place: u64,
     request: EndedRequest,
+    then: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Visit {
@@ -68,7 +69,13 @@ impl Visit {
                 ending: Ending::Abandoned,
             },
             presence,
+            then: None,
         }
+    }
+
+    /// Has this done when it has ended, however it ends.
+    pub fn then(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.then = Some(Box::new(then));
     }
 
     /// Its number.
@@ -105,6 +112,9 @@ impl Drop for Visit {
             self.presence.leave_the_others();
         }
         self.presence.ledger.end(self.place, &self.request);
+        if let Some(then) = self.then.take() {
+            then();
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod secrets_never_printed;
 mod serve_process;
 mod simulate_command;
 mod simulator;
+mod simulator_receiver;
 mod simulator_reports;
 mod simulator_rest;
 mod simulator_script;

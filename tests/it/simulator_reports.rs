@@ -1,97 +1,23 @@
 //! The simulated platform sends the reports that a message asked for, as its script says, and keeps what came of them.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use axum::{
-    body::to_bytes,
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode},
-};
 use clave_otp::simulator::{
     Action, Destination, Gate, Match, ReportAnswer, ReportEnding, ReportError, ReportPolicy,
-    ReportStep, ReportUrl, Script, Simulator, WrittenAs,
+    ReportStep, ReportUrl, Script, SentReport, Simulator, WrittenAs,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::{
     simulator::simulator,
+    simulator_receiver::{ACKNOWLEDGED, Receiver},
     simulator_rest as rest,
     simulator_soap::{self as soap, Wishes, text_of},
 };
 
-const ACKNOWLEDGED: &str = "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\">\
-    <e:Body><r:deliveryReportRes xmlns:r=\"http://www.telefonica.es/MI/InterfazSimplificado/schemas\">\
-    <Version>1.0</Version><Status><StatusCode>1000</StatusCode><StatusText>Success</StatusText>\
-    </Status></r:deliveryReportRes></e:Body></e:Envelope>";
-
-/// A report as it came.
-#[derive(Clone)]
-struct Came {
-    path: String,
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Came {
-    fn field(&self, name: &str) -> String {
-        text_of(&self.body, name).unwrap()
-    }
-}
-
-/// Takes reports on loopback, and acknowledges those that nothing else is planned for.
-#[derive(Clone, Default)]
-struct Receiver {
-    came: Arc<Mutex<Vec<Came>>>,
-    planned: Arc<Mutex<VecDeque<(u16, String)>>>,
-}
-
-impl Receiver {
-    /// The receiver and its address for reports, with a token in it.
-    async fn start() -> (Self, String) {
-        let receiver = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let app = axum::Router::new()
-            .fallback(take)
-            .with_state(receiver.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        (receiver, format!("http://{address}/reports/madrid/token"))
-    }
-
-    /// The next report is answered so.
-    fn plan(&self, status: u16, body: &str) {
-        let planned = (status, body.to_owned());
-        self.planned.lock().unwrap().push_back(planned);
-    }
-
-    fn came(&self) -> Vec<Came> {
-        self.came.lock().unwrap().clone()
-    }
-
-    fn statuses(&self) -> Vec<String> {
-        let came = self.came();
-        came.iter()
-            .map(|came| came.field("MessageStatus"))
-            .collect()
-    }
-}
-
-async fn take(State(receiver): State<Receiver>, request: Request) -> (StatusCode, String) {
-    let (head, body) = request.into_parts();
-    let body = to_bytes(body, 100_000).await.unwrap().to_vec();
-    receiver.came.lock().unwrap().push(Came {
-        path: head.uri.to_string(),
-        headers: head.headers,
-        body: String::from_utf8(body).unwrap(),
-    });
-    let planned = receiver.planned.lock().unwrap().pop_front();
-    let (status, body) = planned.unwrap_or((200, ACKNOWLEDGED.to_owned()));
-    (StatusCode::from_u16(status).unwrap(), body)
+/// A submission over SOAP to this phone that asks for every report.
+pub(crate) fn asking_of(phone: &str, url: &str) -> String {
+    asking(url).replace("600000001", phone)
 }
 
 /// A submission over SOAP that asks for every report.
@@ -332,6 +258,27 @@ async fn a_message_whose_answer_broke_off_is_reported_and_one_that_was_refused_i
 }
 
 #[tokio::test]
+async fn reports_follow_the_whole_answer_even_when_its_client_has_gone() {
+    let drip = Action::SlowDrip {
+        pause: Duration::from_millis(20),
+    };
+    let simulator = simulator(quick().on(Match::always(), drip)).await;
+    let (receiver, url) = Receiver::start().await;
+    let request = crate::simulator::client()
+        .post(simulator.soap_endpoint())
+        .header("Content-Type", "text/xml")
+        .header("SOAPAction", "smsTextSubmit")
+        .body(asking(&url));
+    let mut response = request.send().await.unwrap();
+    response.chunk().await.unwrap().unwrap();
+    assert!(simulator.ledger().reports().is_empty(), "still answering");
+    drop(response);
+    simulator.ledger().until_reports_acknowledged(1).await;
+    assert_eq!(receiver.came().len(), 1);
+    assert_eq!(simulator.ledger().messages()[0].code, None, "never told");
+}
+
+#[tokio::test]
 async fn a_report_is_repeated_until_it_is_acknowledged() {
     let simulator = simulator(quick()).await;
     let (receiver, url) = Receiver::start().await;
@@ -468,4 +415,60 @@ async fn stopping_ends_the_reports_that_are_under_way() {
     gate.open();
     assert_eq!(ledger.reports().len(), 0, "never begun");
     assert!(receiver.came().is_empty());
+}
+
+#[tokio::test]
+async fn the_sample_script_reports_as_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/samples/simulator-script.toml");
+    let simulator = simulator(Script::from_file(&path).unwrap()).await;
+    let (receiver, url) = Receiver::start().await;
+    let ledger = simulator.ledger();
+    for phone in ["600000031", "600000032", "600000020"] {
+        // The third request is dropped after reading.
+        let http = crate::simulator::client().post(simulator.soap_endpoint());
+        let request = http
+            .header("Content-Type", "text/xml")
+            .header("SOAPAction", "smsTextSubmit");
+        let _ = request.body(asking_of(phone, &url)).send().await;
+        let early = u64::from(phone == "600000032");
+        assert!(
+            ledger.acknowledged_report_count() >= early,
+            "before the answer"
+        );
+    }
+    ledger.until_reports_acknowledged(2).await;
+    assert_eq!(receiver.statuses(), ["Delivered", "Delivered"]);
+    let credentials = "Basic cGxhdGZvcm06bm90LWEtcmVhbC1wYXNzd29yZA==";
+    assert_eq!(receiver.came()[0].headers["authorization"], credentials);
+
+    soap::post(&simulator, asking_of("600000034", &url)).await;
+    ledger.until_reports_acknowledged(4).await;
+    soap::post(&simulator, asking_of("600000035", &url)).await;
+    ledger.until_reports_acknowledged(8).await;
+    soap::post(&simulator, asking_of("600000036", &url)).await;
+    ledger.until_reports_acknowledged(9).await;
+    soap::post(&simulator, asking_of("600000033", &url)).await;
+    // Two dead addresses.
+    ledger.until_reports(11).await;
+    let came = receiver.came();
+    let told: Vec<_> = came[2..]
+        .iter()
+        .map(|came| (came.field("MessageStatus"), came.field("Recipient")))
+        .collect();
+    let expected = [
+        ("Rejected", "600000034"),
+        ("Rejected", "600000034"),
+        ("Delivered", "+34600000035"),
+        ("Rejected", "0034600000035"),
+        ("Expired", "600000035"),
+        ("Buffered", "600000099"),
+        ("Delivered", "600000036"),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(status, phone)| (status.to_owned(), phone.to_owned()))
+    );
+    assert_eq!(came[2].field("StatusText"), "Teléfono apagado");
+    let dead = |report: &SentReport| report.destination == Destination::ClosedPort;
+    assert_eq!(ledger.reports().into_iter().filter(dead).count(), 2);
 }

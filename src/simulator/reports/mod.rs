@@ -10,7 +10,7 @@ mod step;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -60,17 +60,21 @@ pub(super) struct Reporter {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     stopping: CancellationToken,
+    /// Of the runtime that the simulator was started in: a request may end while that is shutting down.
+    runtime: Handle,
     under_way: TaskTracker,
     pending: Arc<Semaphore>,
     calls: Arc<Semaphore>,
 }
 
 impl Reporter {
+    /// Must be called within a tokio runtime.
     pub fn new(ledger: Ledger, clock: Arc<dyn Clock>, stopping: CancellationToken) -> Self {
         Self {
             ledger,
             clock,
             stopping,
+            runtime: Handle::current(),
             under_way: TaskTracker::new(),
             pending: Arc::new(Semaphore::new(MOST_PENDING)),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
@@ -87,14 +91,16 @@ impl Reporter {
             return;
         };
         let reporter = self.clone();
-        self.under_way.spawn(async move {
+        let playing = async move {
             let stopping = reporter.stopping.clone();
             tokio::select! {
+                biased;
                 () = stopping.cancelled() => {}
                 () = reporter.play(&message, &steps, &policy) => {}
             }
             drop(place);
-        });
+        };
+        self.under_way.spawn_on(playing, &self.runtime);
     }
 
     /// Plays these reports of a message, each after the one before has been acknowledged or given up.

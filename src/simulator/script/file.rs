@@ -365,6 +365,18 @@ mod tests {
                 "[[rules]]\naction = { flood = { megabytes = 5000 } }",
                 "rule 1: flood",
             ),
+            ("[submit_codes]\nwrong_colour = 1", "wrong_colour"),
+            ("most_parallel_requests = 0", "most_parallel_requests"),
+            ("[reports]\ntries = 101", "reports: a report is tried"),
+            ("[reports]\nbasic = { user = \"a\" }", "password"),
+            (
+                "[[rules]]\naction = { report = { times = 101 } }",
+                "rule 1: a report is sent",
+            ),
+            (
+                "[[rules]]\naction = { report = { recipient_form = \"+35\" } }",
+                "+35",
+            ),
             (
                 "[[rules]]\naction = \"accept\"\n[[rules]]\nlogin = \"a\"\naction = \"drop_before_reading\"",
                 "rule 2: drop_before_reading",

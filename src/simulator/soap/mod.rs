@@ -54,11 +54,11 @@ pub(super) async fn answer(
         }
     };
     let right = answer::submit_res(judged.code, None, judged.message_id.as_deref());
-    let (visit, codes, how) = judged.and_report(platform, script);
-    let wrong = match how {
+    let (visit, codes) = (judged.visit, judged.codes);
+    let wrong = match judged.how {
         Some(Action::Fault { code, text }) => answer::fault(&code.to_string(), &text),
         Some(Action::MalformedXml) => answer::malformed(),
-        how => return common::reply(visit, &codes, right, how),
+        how => return common::reply(visit, &codes, right, how.as_ref()),
     };
     visit.answered([]);
     Ok(wrong.whole())

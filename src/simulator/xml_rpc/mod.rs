@@ -150,7 +150,7 @@ fn reply(
             visit.answered([]);
             answer::malformed()
         }
-        how => return common::reply(visit, codes, answer::right(codes), how),
+        how => return common::reply(visit, codes, answer::right(codes), how.as_ref()),
     };
     Ok(answer::whole(body))
 }
