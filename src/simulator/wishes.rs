@@ -73,9 +73,13 @@ impl ReportUrl {
         }
     }
 
-    /// Host and port as written.
-    pub(super) fn authority(&self) -> &str {
-        self.0.authority()
+    /// Host and port, without any credentials.
+    pub(super) fn host_and_port(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        match self.0.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
     }
 
     /// Where it leads on this machine; `None` elsewhere and over TLS, which the simulator never calls.
@@ -274,6 +278,8 @@ mod tests {
         let secret = ReportUrl::parse("http://127.0.0.1/reports/a/token?x=1").unwrap();
         assert!(!format!("{secret:?}").contains("token"));
         assert_eq!(secret.path_and_query(), "/reports/a/token?x=1");
+        let named = ReportUrl::parse("http://user:word@[::1]:81/r").unwrap();
+        assert_eq!(named.host_and_port(), "[::1]:81");
     }
 
     #[test]

@@ -122,7 +122,7 @@ async fn only_an_accepted_message_that_wants_it_is_reported() {
     simulator.ledger().until_reports(1).await;
     let late = Wishes {
         expiry: Some("2026-11-22T11:59:59Z"),
-        report: Some("Failure"),
+        report: Some("All"),
         url: Some(&url),
     };
     soap::post(&simulator, soap::submission("600000001", "217812", &late)).await;

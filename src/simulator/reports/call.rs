@@ -44,7 +44,7 @@ pub(super) fn request(
         .method(Method::POST)
         .version(Version::HTTP_11)
         .uri(url.path_and_query())
-        .header(HOST, url.authority());
+        .header(HOST, url.host_and_port());
     request = match protocol {
         Protocol::Rest => request.header(CONTENT_TYPE, "application/json"),
         Protocol::Soap | Protocol::XmlRpc => request
