@@ -21,7 +21,8 @@ use crate::{
     clock::SystemClock,
     simulator::{
         Account, Accounts, EndedRequest, Ending, Event, Ledger, Observer, ReceivedMessage,
-        RefusedRequest, Script, ScriptError, Simulator, SimulatorError, SimulatorOptions,
+        RefusedRequest, ReportAnswer, ReportEnding, Script, ScriptError, SentReport, Simulator,
+        SimulatorError, SimulatorOptions,
     },
 };
 
@@ -33,8 +34,9 @@ const BAD_CONFIGURATION: u8 = 78;
 
 /// Stands in for the SMS platforms on this machine: no SMS is sent.
 ///
-/// Prints the endpoint to give to an account, then one line for each message received: time, log-in, sender, masked number,
-/// length and answer. Ends with a summary on Ctrl-C or SIGTERM.
+/// Prints the endpoints to give to an account, for XML-RPC, SOAP and REST, then one line for each message received: time,
+/// protocol, log-in, sender, masked number, length and answer; and one for each delivery report sent. Ends with a summary on
+/// Ctrl-C or SIGTERM.
 ///
 /// Without --account every log-in is accepted, with the password of --password-file or of the environment variable
 /// `CLAVE_OTP_SIMULATOR_PASSWORD` where one is given, with any password otherwise.
@@ -96,7 +98,7 @@ impl Simulate {
             .script(self.script()?)
             .observer(printer(self.show_texts));
         let simulator = Simulator::start(self.listen, options).await?;
-        print(&format!("endpoint {}\n", simulator.endpoint()));
+        print(&endpoints(&simulator));
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -158,10 +160,21 @@ fn read_password(path: &Path) -> Result<SecretString, SimulateError> {
     Ok(line.into())
 }
 
+/// The first is the one of XML-RPC, as ever.
+fn endpoints(simulator: &Simulator) -> String {
+    format!(
+        "endpoint {}\nsoap-endpoint {}\nrest-endpoint {}\n",
+        simulator.endpoint(),
+        simulator.soap_endpoint(),
+        simulator.rest_endpoint(),
+    )
+}
+
 fn printer(show_texts: bool) -> Observer {
     Arc::new(move |event| match event {
         Event::Ended(request) => print(&ended_lines(request, show_texts)),
         Event::Refused(request) => print(&refused_line(request)),
+        Event::Reported(report) => print(&report_line(report)),
     })
 }
 
@@ -199,9 +212,10 @@ fn message_line(message: &ReceivedMessage, ending: Ending, show_texts: bool) -> 
         message.phone.masked()
     };
     format!(
-        "{:.3}  request {}  {}  {} → {shown}  {} characters  answer: {answer}\n",
+        "{:.3}  request {}  {}  {}  {} → {shown}  {} characters  answer: {answer}\n",
         message.receive_time,
         message.request,
+        message.protocol,
         message.login.as_str().escape_debug(),
         message.sender.escape_debug(),
         message.characters,
@@ -219,14 +233,43 @@ fn refused_line(request: &RefusedRequest) -> String {
     )
 }
 
+fn report_line(report: &SentReport) -> String {
+    let ending = match report.ending {
+        Some(ReportEnding::Acknowledged) => "acknowledged",
+        Some(ReportEnding::GivenUp) => "given up",
+        Some(ReportEnding::NotSent) => "not sent: its address is not http on loopback",
+        None => "under way",
+    };
+    let last = match report.last_answer() {
+        None => String::new(),
+        Some(ReportAnswer::NoConnection) => ", no connection".to_owned(),
+        Some(ReportAnswer::NoAnswer) => ", no answer".to_owned(),
+        Some(ReportAnswer::Answered { status, code }) => {
+            let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+            format!(", status {status}, code {code}")
+        }
+    };
+    format!(
+        "report on message {}  {}  {}  {}  {}  tries {}{last}  {ending}\n",
+        report.message,
+        report.protocol,
+        report.login.as_str().escape_debug(),
+        report.recipient.masked(),
+        report.status.escape_debug(),
+        report.tries.len(),
+    )
+}
+
 fn summary(ledger: &Ledger) -> String {
     format!(
-        "requests {}, refused {}, messages {}, largest batch {}, most in flight {}\n",
+        "requests {}, refused {}, messages {}, largest batch {}, most in flight {}, reports {}, acknowledged {}\n",
         ledger.request_count(),
         ledger.refused_count(),
         ledger.message_count(),
         ledger.largest_batch(),
         ledger.max_in_flight_of_all(),
+        ledger.report_count(),
+        ledger.acknowledged_report_count(),
     )
 }
 

@@ -14,7 +14,13 @@ pub struct Login(Arc<str>);
 
 impl Login {
     /// Longest log-in that is taken, in characters: keeps what is remembered small.
-    pub(super) const MAX_CHARACTERS: usize = 128;
+    const MAX_CHARACTERS: usize = 128;
+
+    /// The log-in, where it is short enough to be remembered.
+    pub(super) fn if_short(text: &str) -> Option<Self> {
+        let short = text.chars().nth(Self::MAX_CHARACTERS).is_none();
+        short.then(|| Self::new(text))
+    }
 
     /// Takes a log-in as it is.
     pub fn new(text: &str) -> Self {

@@ -1,8 +1,8 @@
-//! Writes the platform's answers, the right ones and the wrong ones, by hand.
+//! What every protocol answers alike: the right answer whole, half, slowly or without end, and pages of plain HTTP.
 //!
-//! Must not know: accounts, rules, which answer is due. Only ASCII is written, so that every encoding reads it alike.
+//! Must not know: accounts, rules, how a protocol writes.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::{io, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,8 +14,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::stream;
 
-/// The platform's answers are taken to be encoded as the requests of its own clients are (confidence C).
-const DECLARATION: &str = r#"<?xml version="1.0" encoding="ISO-8859-15"?>"#;
+use super::{entrance::ConnectionClosed, script::Action, visit::Visit};
 
 /// Size of one piece of an answer that comes slowly, in bytes.
 const DRIP_BYTES: usize = 16;
@@ -25,54 +24,78 @@ const FLOOD_PIECE_BYTES: usize = 50_000;
 
 const BYTES_IN_MEGABYTE: u64 = 1_000_000;
 
-/// A whole answer with this body.
-pub(super) fn whole(body: String) -> Response<Body> {
-    with_type("text/xml", Body::from(body))
+/// A right answer as its protocol writes it, and how one of the same kind would begin that never ends.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub status: u16,
+    pub media_type: &'static str,
+    pub body: String,
+    /// Written once, then the piece again and again.
+    pub endless: (&'static str, &'static str),
 }
 
-/// An array with these codes.
-pub(super) fn array(codes: &[i32]) -> String {
-    let items: String = codes.iter().copied().map(int).collect();
-    response(&array_of(&items))
-}
-
-/// An array whose first code is a string.
-pub(super) fn array_of_wrong_type(codes: &[i32]) -> String {
-    let mut items = String::new();
-    for (index, code) in codes.iter().enumerate() {
-        if index == 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(items, "<value><string>{code}</string></value>");
-        } else {
-            items.push_str(&int(*code));
-        }
+impl Written {
+    /// The whole answer.
+    pub fn whole(self) -> Response<Body> {
+        let Self {
+            status,
+            media_type,
+            body,
+            ..
+        } = self;
+        whole(status, media_type, body)
     }
-    response(&array_of(&items))
 }
 
-/// One int.
-pub(super) fn bare_int(code: i32) -> String {
-    response(&int(code))
+/// A whole answer.
+pub(super) fn whole(status: u16, media_type: &'static str, body: String) -> Response<Body> {
+    let mut response = with_type(media_type, Body::from(body));
+    *response.status_mut() = status_code(status);
+    response
 }
 
-/// A fault.
-pub(super) fn fault(code: i32, text: &str) -> String {
-    let text = escape(text);
-    format!(
-        "{DECLARATION}<methodResponse><fault><value><struct>\
-         <member><name>faultCode</name><value><int>{code}</int></value></member>\
-         <member><name>faultString</name><value><string>{text}</string></value></member>\
-         </struct></value></fault></methodResponse>"
-    )
-}
-
-/// XML whose elements do not close in order.
-pub(super) fn malformed() -> String {
-    format!("{DECLARATION}<methodResponse><params></methodResponse></params>")
+/// Ends the visit and answers, rightly or as the script wants; `codes` are those that the right answer tells.
+///
+/// The visit ends before the last byte is written: a client that has read the whole answer may call again at once.
+pub(super) fn reply(
+    visit: Visit,
+    codes: &[i32],
+    right: Written,
+    how: Option<&Action>,
+) -> Result<Response<Body>, ConnectionClosed> {
+    let told: Vec<_> = codes.iter().copied().map(Some).collect();
+    let response = match how {
+        Some(Action::DropAfterReading) => {
+            visit.dropped();
+            return Err(ConnectionClosed);
+        }
+        Some(Action::PartialAnswer) => {
+            visit.dropped();
+            return Ok(partial(right));
+        }
+        Some(Action::SlowDrip { pause }) => {
+            return Ok(dripping(right, *pause, move || visit.answered(told)));
+        }
+        Some(Action::Flood { megabytes }) => {
+            return Ok(flood(&right, *megabytes, move || visit.answered([])));
+        }
+        Some(Action::HtmlPage) => html_page(),
+        Some(Action::HttpStatus {
+            status,
+            retry_after,
+        }) => self::status(*status, *retry_after),
+        // The other actions are not answers, or not of this protocol.
+        _ => {
+            visit.answered(told);
+            return Ok(right.whole());
+        }
+    };
+    visit.answered([]);
+    Ok(response)
 }
 
 /// A page for people.
-pub(super) fn html_page() -> Response<Body> {
+fn html_page() -> Response<Body> {
     let page = "<!DOCTYPE html><html><head><title>Aviso</title></head>\
                 <body><p>Servicio en mantenimiento<br></body></html>";
     with_type("text/html; charset=utf-8", Body::from(page))
@@ -80,7 +103,7 @@ pub(super) fn html_page() -> Response<Body> {
 
 /// Another status with a short plain body; what is no status counts as 500.
 pub(super) fn status(status: u16, retry_after: Option<Duration>) -> Response<Body> {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = status_code(status);
     let reason = status.canonical_reason().unwrap_or("Error");
     let mut response = with_type("text/plain", Body::from(reason));
     *response.status_mut() = status;
@@ -99,9 +122,9 @@ pub(super) fn and_close(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// The length of the whole body, half of the body, the end of the connection.
-pub(super) fn partial(body: String) -> Response<Body> {
-    let length = body.len();
-    let mut half = Bytes::from(body);
+fn partial(right: Written) -> Response<Body> {
+    let (head, mut half) = head_and_body(right);
+    let length = half.len();
     half.truncate(length / 2);
     let pieces = stream::unfold(Some(half), |half| async move {
         if let Some(half) = half {
@@ -111,17 +134,18 @@ pub(super) fn partial(body: String) -> Response<Body> {
         tokio::task::yield_now().await;
         Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None))
     });
-    with_length(length, Body::from_stream(pieces))
+    with_length(head, length, Body::from_stream(pieces))
 }
 
 /// The body in small pieces with a pause before each; `at_end` runs before the last one.
-pub(super) fn dripping(
-    body: String,
+fn dripping(
+    right: Written,
     pause: Duration,
     at_end: impl FnOnce() + Send + 'static,
 ) -> Response<Body> {
+    let (head, body) = head_and_body(right);
     let length = body.len();
-    let state = (Bytes::from(body), Some(at_end));
+    let state = (body, Some(at_end));
     let pieces = stream::unfold(state, move |(mut rest, mut at_end)| async move {
         if rest.is_empty() {
             return None;
@@ -135,15 +159,19 @@ pub(super) fn dripping(
         }
         Some((Ok::<_, io::Error>(piece), (rest, at_end)))
     });
-    with_length(length, Body::from_stream(pieces))
+    with_length(head, length, Body::from_stream(pieces))
 }
 
 /// Megabytes of what begins as a right answer; `at_end` runs before the last piece.
-pub(super) fn flood(megabytes: u32, at_end: impl FnOnce() + Send + 'static) -> Response<Body> {
-    let piece = Bytes::from(int(0).repeat(FLOOD_PIECE_BYTES / int(0).len()));
-    let begin = format!("{DECLARATION}<methodResponse><params><param><value><array><data>");
+fn flood(
+    right: &Written,
+    megabytes: u32,
+    at_end: impl FnOnce() + Send + 'static,
+) -> Response<Body> {
+    let (begin, piece) = right.endless;
+    let piece = Bytes::from(piece.repeat(FLOOD_PIECE_BYTES / piece.len()));
     let total = u64::from(megabytes) * BYTES_IN_MEGABYTE;
-    let state = (Bytes::from(begin), 0_u64, Some(at_end));
+    let state = (Bytes::from_static(begin.as_bytes()), 0_u64, Some(at_end));
     let pieces = stream::unfold(state, move |(next, sent, mut at_end)| {
         let piece = piece.clone();
         async move {
@@ -157,7 +185,7 @@ pub(super) fn flood(megabytes: u32, at_end: impl FnOnce() + Send + 'static) -> R
             Some((Ok::<_, io::Error>(next), (piece, sent, at_end)))
         }
     });
-    with_type("text/xml", Body::from_stream(pieces))
+    with_type(right.media_type, Body::from_stream(pieces))
 }
 
 fn with_type(media_type: &'static str, body: Body) -> Response<Body> {
@@ -167,69 +195,20 @@ fn with_type(media_type: &'static str, body: Body) -> Response<Body> {
     response
 }
 
-fn with_length(length: usize, body: Body) -> Response<Body> {
-    let mut response = with_type("text/xml", body);
+/// The head of the right answer, still without a body, and the body.
+fn head_and_body(right: Written) -> (Response<Body>, Bytes) {
+    let head = whole(right.status, right.media_type, String::new());
+    (head, Bytes::from(right.body))
+}
+
+fn with_length(head: Response<Body>, length: usize, body: Body) -> Response<Body> {
+    let mut response = head.map(|_| body);
     let length = HeaderValue::from(length);
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }
 
-fn response(value: &str) -> String {
-    format!("{DECLARATION}<methodResponse><params><param>{value}</param></params></methodResponse>")
-}
-
-fn array_of(items: &str) -> String {
-    format!("<value><array><data>{items}</data></array></value>")
-}
-
-fn int(code: i32) -> String {
-    format!("<value><int>{code}</int></value>")
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            ' '..='~' => escaped.push(character),
-            // XML 1.0 has no way to write the other control characters.
-            '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' => escaped.push('?'),
-            other => {
-                // Writing to a string cannot fail.
-                let _ = write!(escaped, "&#{};", u32::from(other));
-            }
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_array_has_one_int_for_each_code() {
-        assert_eq!(
-            array(&[0, -5]),
-            "<?xml version=\"1.0\" encoding=\"ISO-8859-15\"?><methodResponse><params><param>\
-             <value><array><data><value><int>0</int></value><value><int>-5</int></value>\
-             </data></array></value></param></params></methodResponse>"
-        );
-        assert!(array(&[]).contains("<data></data>"));
-    }
-
-    #[test]
-    fn a_fault_carries_any_text_in_ascii() {
-        let text = "a < b & \"c\" > d: año, 3 €\n\u{1}";
-        let written = fault(4, text);
-        assert!(written.is_ascii());
-        let document = roxmltree::Document::parse(&written).unwrap();
-        let read = document
-            .descendants()
-            .find(|node| node.has_tag_name("string"))
-            .and_then(|node| node.text());
-        assert_eq!(read, Some("a < b & \"c\" > d: año, 3 €\n?"));
-    }
+/// What is no status counts as 500.
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -1,6 +1,6 @@
-//! The HTTP entrance: listens on loopback, speaks HTTP/1.1, hands whole bodies to the platform.
+//! The HTTP entrance: listens on loopback, speaks HTTP/1.1, hands whole bodies to the protocol of the path.
 //!
-//! Must not know: XML-RPC, accounts. The connections are driven by hand because a server framework always answers something,
+//! Must not know: accounts, what stands in a body. The connections are driven by hand because a server framework always answers something,
 //! and a script may want a connection closed without a byte.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -22,10 +22,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{answer, platform::Platform, record::Refusal};
-
-/// Path of the platform's XML-RPC entrance (platform API manual; confidence A).
-pub(super) const PATH: &str = "/SrvConexion";
+use super::{
+    answer,
+    platform::Platform,
+    record::{Protocol, Refusal},
+    rest, soap, xml_rpc,
+};
 
 /// Longest body that is read, in bytes: 500 messages of 459 characters, each written as `&#NNNNN;`, are under half of it.
 const LONGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -94,9 +96,9 @@ async fn enter(
     platform: &Platform,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionClosed> {
-    if request.uri().path() != PATH {
+    let Some(protocol) = protocol_of(request.uri().path()) else {
         return Ok(answer::status(404, None));
-    }
+    };
     if request.method() != Method::POST {
         let mut response = answer::status(405, None);
         let allowed = HeaderValue::from_static("POST");
@@ -108,24 +110,54 @@ async fn enter(
     if script.drops_before_reading(number) {
         return Err(ConnectionClosed);
     }
-    if !is_xml(&request) {
-        return Ok(platform.refuse(number, None, Refusal::MediaType));
+    if !is_of_type(&request, protocol) {
+        return Ok(refuse_unread(platform, number, Refusal::MediaType));
     }
+    let headers = request.headers().clone();
     let whole = tokio::time::timeout(SLOWEST_BODY, read(request)).await;
-    match whole.unwrap_or(Err(Refusal::BodyIncomplete)) {
-        Ok(body) => platform.answer(number, &script, &body).await,
-        Err(why) => Ok(platform.refuse(number, None, why)),
+    let body = match whole.unwrap_or(Err(Refusal::BodyIncomplete)) {
+        Ok(body) => body,
+        Err(why) => return Ok(refuse_unread(platform, number, why)),
+    };
+    match protocol {
+        Protocol::XmlRpc => xml_rpc::answer(platform, number, &script, &body).await,
+        Protocol::Soap => soap::answer(platform, number, &script, (&headers, &body)).await,
+        Protocol::Rest => rest::answer(platform, number, &script, (&headers, &body)).await,
     }
 }
 
-/// Whether the `Content-Type` is `text/xml`, with or without parameters.
-fn is_xml(request: &Request<Incoming>) -> bool {
+fn protocol_of(path: &str) -> Option<Protocol> {
+    match path {
+        xml_rpc::PATH => Some(Protocol::XmlRpc),
+        soap::PATH => Some(Protocol::Soap),
+        rest::PATH => Some(Protocol::Rest),
+        _ => None,
+    }
+}
+
+/// Refuses in plain HTTP what no protocol has read.
+fn refuse_unread(platform: &Platform, number: u64, why: Refusal) -> Response<Body> {
+    platform.record_refusal(number, None, why);
+    let status = match why {
+        Refusal::MediaType => 415,
+        Refusal::BodyTooLarge => 413,
+        _ => 408,
+    };
+    answer::and_close(answer::status(status, None))
+}
+
+/// Whether the `Content-Type` is the protocol's, with or without parameters.
+fn is_of_type(request: &Request<Incoming>, protocol: Protocol) -> bool {
+    let wanted = match protocol {
+        Protocol::XmlRpc | Protocol::Soap => "text/xml",
+        Protocol::Rest => "application/json",
+    };
     request
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("text/xml"))
+        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// Reads the body as far as the limit.

@@ -2,19 +2,26 @@
 //! says, and remembers what came.
 //!
 //! Must not know: `dispatch`, `store`, `grpc`, nor anything of `gateway`: what reads and writes here was written apart from
-//! the adapters, so that both cannot share a bug. Today it stands in for Mensajería Negocios over XML-RPC.
+//! the adapters, so that both cannot share a bug. It stands in for Mensajería Negocios over XML-RPC, SOAP and REST, and sends
+//! the delivery reports of the latter two.
 
 mod account;
 mod answer;
+mod basic;
 pub mod codes;
 mod entrance;
 mod ledger;
 mod platform;
 mod record;
-mod request;
+mod reports;
+mod rest;
 mod script;
-mod script_file;
+mod soap;
+mod submission;
 mod visit;
+mod wishes;
+mod xml;
+mod xml_rpc;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
@@ -26,11 +33,17 @@ use crate::clock::Clock;
 use platform::Platform;
 
 pub use account::{Account, Accounts, Login};
-pub use codes::Codes;
+pub use codes::{Codes, SubmitCodes};
 pub use ledger::{Event, Ledger, Observer};
-pub use record::{EndedRequest, Ending, ReceivedMessage, Refusal, RefusedRequest, WirePhone};
-pub use script::{Action, Gate, Match, Script};
-pub use script_file::ScriptError;
+pub use record::{
+    EndedRequest, Ending, Protocol, ReceivedMessage, Refusal, RefusedRequest, WirePhone,
+};
+pub use reports::{
+    Destination, ReportAnswer, ReportEnding, ReportError, ReportPolicy, ReportStep, ReportTry,
+    SentReport, WrittenAs,
+};
+pub use script::{Action, Gate, Match, Script, ScriptError};
+pub use wishes::{ReportUrl, WantedReports};
 
 /// How many messages and refusals the ledger keeps unless it is asked to keep all.
 const KEPT_MESSAGES: usize = 10_000;
@@ -144,13 +157,14 @@ impl Simulator {
             .await
             .map_err(|problem| SimulatorError::Bind { address, problem })?;
         let ledger = Ledger::new(options.keep, options.observer);
+        let stopping = CancellationToken::new();
         let platform = Arc::new(Platform::new(
             options.accounts,
             options.clock,
             ledger.clone(),
             options.script,
+            stopping.clone(),
         ));
-        let stopping = CancellationToken::new();
         let serving = entrance::serve(listener, Arc::clone(&platform), stopping.clone());
         Ok(Self {
             address: bound,
@@ -168,7 +182,36 @@ impl Simulator {
 
     /// The URL of the XML-RPC entrance, as an account's `endpoint`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}{}", self.address, entrance::PATH)
+        format!("http://{}{}", self.address, xml_rpc::PATH)
+    }
+
+    /// The URL of the SOAP entrance, as an account's `endpoint`.
+    pub fn soap_endpoint(&self) -> String {
+        format!("http://{}{}", self.address, soap::PATH)
+    }
+
+    /// The base URL of the REST entrance, without the interface's own path.
+    pub fn rest_base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The whole URL of the REST entrance.
+    pub fn rest_endpoint(&self) -> String {
+        format!("http://{}{}", self.address, rest::PATH)
+    }
+
+    /// Sends a report about a message once, now, in the message's protocol and whatever the script says, and tells what was
+    /// answered. The step's status, id, recipient, form and address count; its time, gate and number do not. The message
+    /// may have come to another simulator: to one that ran before this one.
+    pub async fn send_report(
+        &self,
+        message: &ReceivedMessage,
+        report: impl Into<ReportStep>,
+    ) -> Result<ReportAnswer, ReportError> {
+        let script = self.platform.script();
+        let reporter = &self.platform.reporter;
+        let policy = script.reporting();
+        reporter.send_once(message, &report.into(), policy).await
     }
 
     /// What has come so far.
@@ -183,13 +226,14 @@ impl Simulator {
         Ok(())
     }
 
-    /// Closes the listener and every connection, those of held requests too, and returns when they are closed.
+    /// Closes the listener and every connection, those of held requests and of reports too, and returns when they are closed.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         if let Some(serving) = self.serving.take() {
             // An error is a panic of the serving task, which has closed everything as well.
             let _ = serving.await;
         }
+        self.platform.reporter.stopped().await;
     }
 }
 

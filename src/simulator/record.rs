@@ -7,7 +7,10 @@ use std::fmt;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::account::Login;
+use super::{
+    account::Login,
+    wishes::{ReportUrl, WantedReports},
+};
 use crate::domain::{Recipient, SecretText};
 
 /// Longest text that is remembered, in characters; a longer one is cut, its true length is kept beside it.
@@ -15,6 +18,27 @@ const KEPT_TEXT_CHARACTERS: usize = 500;
 
 /// Longest phone and sender that are remembered, in characters.
 const KEPT_FIELD_CHARACTERS: usize = 40;
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Mensajería Negocios over XML-RPC: many messages in a request, no reports.
+    XmlRpc,
+    /// Mensajería Negocios, "Interfaz Simplificada", SOAP 1.1.
+    Soap,
+    /// Mensajería Negocios, the REST sibling of the SOAP interface.
+    Rest,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::XmlRpc => "xml-rpc",
+            Self::Soap => "soap",
+            Self::Rest => "rest",
+        })
+    }
+}
 
 /// A phone as it stood on the wire, right or wrong. Prints itself masked.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +74,10 @@ impl fmt::Debug for WirePhone {
 /// One message that came in a request that was not refused as a whole.
 #[derive(Debug, Clone)]
 pub struct ReceivedMessage {
+    /// Its own number; the first message is 1.
+    pub number: u64,
+    /// What it was submitted over.
+    pub protocol: Protocol,
     /// Number of the request that brought it; the first request is 1.
     pub request: u64,
     /// When it came, on the injected clock.
@@ -66,6 +94,14 @@ pub struct ReceivedMessage {
     pub sender: Box<str>,
     /// The code that was told for this message; `None` while there is no answer and when the answer told none.
     pub code: Option<i32>,
+    /// The id that the platform gave it; the answer tells it when the code is 1000. `None` over XML-RPC, which has none.
+    pub message_id: Option<Box<str>>,
+    /// Until when it may be delivered, where it said so.
+    pub valid_until: Option<Timestamp>,
+    /// Which reports it asked for.
+    pub wants: WantedReports,
+    /// Where its reports go. A secret.
+    pub report_url: Option<ReportUrl>,
 }
 
 impl ReceivedMessage {
@@ -76,6 +112,8 @@ impl ReceivedMessage {
         (phone, text, sender): (&WirePhone, &SecretText, &str),
     ) -> Self {
         Self {
+            number: 0,
+            protocol: Protocol::XmlRpc,
             request,
             receive_time,
             login: login.clone(),
@@ -84,6 +122,10 @@ impl ReceivedMessage {
             characters: text.expose().chars().count(),
             sender: cut(sender, KEPT_FIELD_CHARACTERS),
             code: None,
+            message_id: None,
+            valid_until: None,
+            wants: WantedReports::None,
+            report_url: None,
         }
     }
 }
@@ -133,8 +175,8 @@ pub struct RefusedRequest {
 /// Why a request was refused as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// Another `Content-Type` than `text/xml`.
-    #[error("the Content-Type is not text/xml")]
+    /// Another `Content-Type` than the protocol's: `text/xml`, over REST `application/json`.
+    #[error("the Content-Type is not the protocol's")]
     MediaType,
     /// Longer than the simulator reads.
     #[error("the body is longer than 4 MiB")]
@@ -175,6 +217,36 @@ pub enum Refusal {
     /// The log-in's earlier request had not ended.
     #[error("an earlier request of this log-in had not ended")]
     SecondRequest,
+    /// The log-in has as many requests under way over SOAP and REST as the script allows.
+    #[error("too many parallel requests of this log-in")]
+    TooManyParallel,
+    /// Another `SOAPAction` than the operation's name.
+    #[error("the SOAPAction is not smsTextSubmit")]
+    WrongAction,
+    /// XML, but no SOAP 1.1 envelope with one element in its body.
+    #[error("the XML is not a SOAP 1.1 envelope with one request")]
+    NotAnEnvelope,
+    /// Another root element or another namespace than the operation's.
+    #[error("the request is not smsTextSubmitReq in its namespace")]
+    UnknownOperation,
+    /// Another version than the one that is simulated.
+    #[error("the Version is not 1.0")]
+    WrongVersion,
+    /// An element that is missing, unknown, qualified, repeated or out of order.
+    #[error("the elements of the request are not the ones of the schema in their order")]
+    WrongElements,
+    /// Not well-formed JSON.
+    #[error("the body is not well-formed JSON")]
+    NotJson,
+    /// A JSON field that is missing, unknown, repeated or of another type.
+    #[error("the fields of the request are not the ones of the interface")]
+    WrongFields,
+    /// A field whose value cannot be.
+    #[error("the value of {0} cannot be")]
+    WrongValue(&'static str),
+    /// No credentials, or none that can be read.
+    #[error("the credentials are missing or unreadable")]
+    NoCredentials,
     /// The simulator remembers no more log-ins.
     #[error("too many different log-ins have been seen")]
     TooManyLogins,

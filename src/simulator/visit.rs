@@ -1,17 +1,15 @@
-//! The stay of one request in the platform: one at a time for each log-in, and an ending that is always recorded.
+//! The stay of one request in the platform: one at a time for each log-in or several, and an ending that is always recorded.
 //!
 //! Must not know: HTTP, XML, the script.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
     account::Login,
     ledger::Ledger,
     record::{EndedRequest, Ending, ReceivedMessage, Refusal},
-    request::WireMessage,
 };
 
 /// How long a second request waits for the news that the client of the first has gone.
@@ -23,40 +21,61 @@ const FAREWELL: Duration = Duration::from_millis(250);
 /// A request that was let in. Dropping it records that its client went away, unless it ended before.
 pub(super) struct Visit {
     presence: Presence,
-    told: watch::Sender<Option<Ending>>,
+    /// `None` where a log-in may have several.
+    told: Option<watch::Sender<Option<Ending>>>,
     place: u64,
     request: EndedRequest,
+    then: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Visit {
     /// Lets a request in and records its messages, or refuses it because another one of its log-in has not ended.
-    pub async fn begin(
+    pub async fn alone(
         ledger: &Ledger,
         number: u64,
-        now: Timestamp,
         login: &Login,
-        messages: &[WireMessage],
+        messages: Vec<ReceivedMessage>,
     ) -> Result<Self, Refusal> {
         let presence = Presence::of(ledger, login)?;
         let told = presence.take_the_one_place().await?;
-        let messages: Vec<_> = messages
-            .iter()
-            .map(|message| {
-                let fields = (&message.phone, &message.text, message.sender.as_str());
-                ReceivedMessage::new(number, now, login, fields)
-            })
-            .collect();
-        Ok(Self {
-            place: ledger.receive(&messages),
-            presence,
+        Ok(Self::record(presence, Some(told), number, messages))
+    }
+
+    /// Lets a request in beside others of its log-in, up to this many at one time.
+    pub fn beside_others(
+        ledger: &Ledger,
+        number: u64,
+        login: &Login,
+        messages: Vec<ReceivedMessage>,
+        most: usize,
+    ) -> Result<Self, Refusal> {
+        let presence = Presence::in_parallel(ledger, login, most)?;
+        Ok(Self::record(presence, None, number, messages))
+    }
+
+    fn record(
+        presence: Presence,
+        told: Option<watch::Sender<Option<Ending>>>,
+        number: u64,
+        mut messages: Vec<ReceivedMessage>,
+    ) -> Self {
+        Self {
+            place: presence.ledger.receive(&mut messages),
             told,
             request: EndedRequest {
                 number,
-                login: login.clone(),
+                login: presence.login.clone(),
                 messages,
                 ending: Ending::Abandoned,
             },
-        })
+            presence,
+            then: None,
+        }
+    }
+
+    /// Has this done when it has ended, however it ends.
+    pub fn then(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.then = Some(Box::new(then));
     }
 
     /// Its number.
@@ -85,10 +104,17 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.presence.leave();
-        // Nobody may be waiting for the news.
-        let _ = self.told.send(Some(self.request.ending));
+        if let Some(told) = &self.told {
+            self.presence.leave();
+            // Nobody may be waiting for the news.
+            let _ = told.send(Some(self.request.ending));
+        } else {
+            self.presence.leave_the_others();
+        }
         self.presence.ledger.end(self.place, &self.request);
+        if let Some(then) = self.then.take() {
+            then();
+        }
     }
 }
 
@@ -105,6 +131,28 @@ impl Presence {
             ledger: ledger.clone(),
             login: login.clone(),
         })
+    }
+
+    /// Present beside others, whose number is counted apart from those that must be alone.
+    fn in_parallel(ledger: &Ledger, login: &Login, most: usize) -> Result<Self, Refusal> {
+        let presence = Self::of(ledger, login)?;
+        ledger.with_figures(login, |figures| {
+            let parallel = figures.parallel + 1;
+            figures.max_in_flight = figures.max_in_flight.max(parallel);
+            if parallel > most {
+                return Err(Refusal::TooManyParallel);
+            }
+            figures.parallel = parallel;
+            Ok(())
+        })??;
+        Ok(presence)
+    }
+
+    fn leave_the_others(&self) {
+        // The log-in is known since `of`.
+        let _ = self
+            .ledger
+            .with_figures(&self.login, |figures| figures.parallel -= 1);
     }
 
     async fn take_the_one_place(&self) -> Result<watch::Sender<Option<Ending>>, Refusal> {
@@ -156,8 +204,7 @@ mod tests {
     use super::*;
 
     async fn begin(ledger: &Ledger, number: u64, login: &str) -> Result<Visit, Refusal> {
-        let login = Login::new(login);
-        Visit::begin(ledger, number, Timestamp::UNIX_EPOCH, &login, &[]).await
+        Visit::alone(ledger, number, &Login::new(login), Vec::new()).await
     }
 
     #[tokio::test]
@@ -173,6 +220,21 @@ mod tests {
         assert_eq!(ledger.max_in_flight("madrid"), 2);
         assert_eq!(ledger.max_in_flight("vigo"), 1);
         assert_eq!(ledger.max_in_flight_of_all(), 2);
+    }
+
+    #[tokio::test]
+    async fn parallel_requests_are_counted_and_one_too_many_is_refused() {
+        let ledger = Ledger::new(10, None);
+        let madrid = Login::new("madrid");
+        let beside = |number| Visit::beside_others(&ledger, number, &madrid, Vec::new(), 2);
+        let (first, second) = (beside(1).unwrap(), beside(2).unwrap());
+        assert_eq!(beside(3).err(), Some(Refusal::TooManyParallel));
+        first.answered([]);
+        let third = beside(4).unwrap();
+        second.answered([]);
+        third.dropped();
+        assert_eq!(ledger.max_in_flight("madrid"), 3);
+        drop((beside(5).unwrap(), beside(6).unwrap()));
     }
 
     #[tokio::test]

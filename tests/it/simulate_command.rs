@@ -5,7 +5,11 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use crate::simulator::{call, client};
+use crate::{
+    simulator::{call, client},
+    simulator_receiver::Receiver,
+    simulator_reports::asking_of,
+};
 
 const TEXT: &str = "su código es 748291";
 const PHONE: &str = "600000078";
@@ -52,11 +56,16 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// The addresses that are printed first, for XML-RPC, SOAP and REST.
+fn endpoints(running: &mut Running) -> [String; 3] {
+    ["endpoint ", "soap-endpoint ", "rest-endpoint "].map(|name| {
+        let line = running.line();
+        line.strip_prefix(name).expect(&line).to_owned()
+    })
+}
+
 async fn send(running: &mut Running, sender: &str) -> String {
-    let first = running.line();
-    let endpoint = first
-        .strip_prefix("endpoint ")
-        .expect("the endpoint comes first");
+    let [endpoint, ..] = endpoints(running);
     let request = client().post(endpoint).header("Content-Type", "text/xml");
     let body = call("madrid", "any", &[(PHONE, TEXT, sender)]);
     assert_eq!(request.body(body).send().await.unwrap().status(), 200);
@@ -78,9 +87,40 @@ async fn prints_a_line_for_each_message_without_text_or_number_and_a_summary() {
     }
     assert!(!line.contains("748291") && !line.contains(PHONE), "{line}");
     let (rest, ended_well) = running.end();
-    let summary = "requests 1, refused 0, messages 1, largest batch 1, most in flight 1";
+    let summary = "requests 1, refused 0, messages 1, largest batch 1, most in flight 1, reports 0, acknowledged 0";
     assert_eq!(rest, [summary]);
     assert!(ended_well);
+}
+
+// Reading a line blocks its thread; the receiver answers on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prints_a_line_for_each_report_without_number_or_address() {
+    let mut running = Running::start(&["--listen", "127.0.0.1:0"]);
+    let [_, soap, _] = endpoints(&mut running);
+    let (_receiver, url) = Receiver::start().await;
+    let request = client()
+        .post(soap)
+        .header("Content-Type", "text/xml")
+        .header("SOAPAction", "smsTextSubmit");
+    let body = asking_of(PHONE, &url);
+    assert_eq!(request.body(body).send().await.unwrap().status(), 200);
+    let message = running.line();
+    assert!(
+        message.contains("soap") && message.contains("answer: 1000"),
+        "{message}"
+    );
+    let report = running.line();
+    let told = "+34•••••078  Delivered  tries 1, status 200, code 1000  acknowledged";
+    assert!(
+        report.starts_with("report on message 1  soap") && report.ends_with(told),
+        "{report}"
+    );
+    assert!(
+        !report.contains(PHONE) && !report.contains("token"),
+        "{report}"
+    );
+    let (rest, ended_well) = running.end();
+    assert!(rest[0].ends_with("reports 1, acknowledged 1") && ended_well);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-const LOGIN: &str = "0a1b2c3d-000000001";
+pub(crate) const LOGIN: &str = "0a1b2c3d-000000001";
 const PASSWORD: &str = "not-a-real-password";
 
 pub(crate) fn any_port() -> SocketAddr {

@@ -270,3 +270,64 @@ async fn the_sample_script_is_read_and_does_what_it_says() {
     let told = answer(&simulator, call_to("600000014")).await;
     assert_eq!(codes_of(&told), Some(vec![]));
 }
+
+#[test]
+fn the_sample_script_shows_every_action_and_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/samples/simulator-script.toml");
+    let sample = std::fs::read_to_string(path).unwrap();
+    // serde names what it expected in place of a word that it does not know.
+    for unknown in [
+        "[[rules]]\nunknown = 1",
+        "[[rules]]\naction = { report = { unknown = 1 } }",
+        "unknown = 1",
+        "[codes]\nunknown = 1",
+        "[submit_codes]\nunknown = 1",
+        "[reports]\nunknown = 1",
+    ] {
+        let told = Script::from_toml(unknown).unwrap_err().to_string();
+        let (_, expected) = told.split_once("expected").expect(&told);
+        let expected = expected.split(" for key ").next().unwrap();
+        let names: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+        assert!(names.len() > 2, "{told}");
+        for name in names {
+            assert!(sample.contains(name), "{name} of {told}");
+        }
+    }
+    // The reader of files does not name the words of a choice.
+    for action in [
+        "accept",
+        "code",
+        "delay",
+        "bare_int",
+        "fault",
+        "drop_before_reading",
+        "drop_after_reading",
+        "partial_answer",
+        "too_short",
+        "too_long",
+        "wrong_type",
+        "malformed_xml",
+        "html_page",
+        "http_status",
+        "flood",
+        "slow_drip",
+        "no_message_id",
+        "report",
+        "reports",
+        "no_report",
+        "report_before_answer",
+        "report_to_dead_url",
+    ] {
+        let word = [
+            format!("action = \"{action}\""),
+            format!("action = {{ {action} = "),
+        ];
+        assert!(word.iter().any(|word| sample.contains(word)), "{action}");
+    }
+    for form in ["as_sent", "national", "+34", "0034"] {
+        assert!(
+            sample.contains(&format!("recipient_form = \"{form}\"")),
+            "{form}"
+        );
+    }
+}

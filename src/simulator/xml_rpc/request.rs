@@ -3,18 +3,19 @@
 //! Must not know: HTTP, accounts, the script. It reads with another parser than the gateway's adapter writes with, so that
 //! both cannot share a bug, and it is strict: what the platform forgives is not public.
 
-use encoding_rs::{Encoding, ISO_8859_15, UTF_8};
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::Node;
 use secrecy::SecretString;
 
-use super::record::{Refusal, WirePhone};
-use crate::domain::SecretText;
+use crate::{
+    domain::SecretText,
+    simulator::{
+        record::{Refusal, WirePhone},
+        xml,
+    },
+};
 
 /// The one method that is simulated (platform API manual; confidence A).
 const METHOD: &str = "MensajeriaNegocios.enviarSMS";
-
-/// Most XML nodes that are read; five hundred messages need about 7,500, twice that when indented.
-const MAX_NODES: u32 = 200_000;
 
 /// A call that has the right shape. Nothing in it has been judged yet.
 #[derive(Debug)]
@@ -35,12 +36,8 @@ pub(super) struct WireMessage {
 impl Call {
     /// Reads the body of a request.
     pub fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let text = decode(body)?;
-        let options = ParsingOptions {
-            nodes_limit: MAX_NODES,
-            ..ParsingOptions::default()
-        };
-        let document = Document::parse_with_options(&text, options).map_err(|_| Refusal::NotXml)?;
+        let text = xml::decode(body)?;
+        let document = xml::parse(&text).ok_or(Refusal::NotXml)?;
         read_call(document.root_element())
     }
 }
@@ -79,65 +76,12 @@ fn read_message(value: Node<'_, '_>) -> Result<WireMessage, Refusal> {
     })
 }
 
-/// The text of the body, by its XML declaration; UTF-8 where there is none.
-fn decode(body: &[u8]) -> Result<String, Refusal> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let encoding = match declared_encoding(body) {
-        Some(label) => known_encoding(label)?,
-        None => UTF_8,
-    };
-    encoding
-        .decode_without_bom_handling_and_without_replacement(body)
-        .map(std::borrow::Cow::into_owned)
-        .ok_or(Refusal::NotUtf8)
-}
-
-fn known_encoding(label: &[u8]) -> Result<&'static Encoding, Refusal> {
-    let known = Encoding::for_label(label).ok_or(Refusal::UnknownEncoding)?;
-    if known == ISO_8859_15 || known == UTF_8 {
-        Ok(known)
-    } else {
-        Err(Refusal::UnknownEncoding)
-    }
-}
-
-/// The label in `<?xml … encoding="label"?>`.
-fn declared_encoding(body: &[u8]) -> Option<&[u8]> {
-    let declaration = body.strip_prefix(b"<?xml")?;
-    let end = declaration.windows(2).position(|two| two == b"?>")?;
-    let declaration = &declaration[..end];
-    let key = b"encoding";
-    let start = declaration
-        .windows(key.len())
-        .position(|bytes| bytes == key)?;
-    let rest = declaration[start + key.len()..]
-        .trim_ascii_start()
-        .strip_prefix(b"=")?
-        .trim_ascii_start();
-    let (quote, rest) = rest.split_first()?;
-    let end = rest.iter().position(|byte| byte == quote)?;
-    Some(&rest[..end])
-}
-
-/// The elements below `parent`; text between them must be blank.
-fn elements<'a, 'input>(
-    parent: Node<'a, 'input>,
-    otherwise: Refusal,
-) -> Result<Vec<Node<'a, 'input>>, Refusal> {
-    let stray = parent
-        .children()
-        .any(|node| node.is_text() && !node.text().unwrap_or_default().trim().is_empty());
-    if stray {
-        return Err(otherwise);
-    }
-    Ok(parent.children().filter(Node::is_element).collect())
-}
-
 fn children<'a, 'input, const N: usize>(
     parent: Node<'a, 'input>,
     otherwise: Refusal,
 ) -> Result<[Node<'a, 'input>; N], Refusal> {
-    elements(parent, otherwise)?
+    xml::elements(parent)
+        .ok_or(otherwise)?
         .try_into()
         .map_err(|_| otherwise)
 }
@@ -159,7 +103,7 @@ fn items<'a, 'input>(value: Node<'a, 'input>) -> Result<Vec<Node<'a, 'input>>, R
     if !data.has_tag_name("data") {
         return Err(Refusal::WrongParameters);
     }
-    elements(data, Refusal::WrongParameters)
+    xml::elements(data).ok_or(Refusal::WrongParameters)
 }
 
 /// What stands in `<value><string>…</string></value>`.
@@ -175,14 +119,13 @@ fn string(value: Node<'_, '_>) -> Result<String, Refusal> {
 }
 
 fn leaf(node: Node<'_, '_>) -> Result<String, Refusal> {
-    if node.children().any(|child| child.is_element()) {
-        return Err(Refusal::NotAString);
-    }
-    Ok(node.children().filter_map(|child| child.text()).collect())
+    xml::leaf(node).ok_or(Refusal::NotAString)
 }
 
 #[cfg(test)]
 mod tests {
+    use encoding_rs::ISO_8859_15;
+
     use super::*;
 
     fn call(messages: &str) -> String {

@@ -2,6 +2,8 @@
 //!
 //! Must not know: HTTP, XML, the script.
 
+mod reports;
+
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 use super::{
     account::Login,
     record::{EndedRequest, Ending, ReceivedMessage, Refusal, RefusedRequest},
+    reports::SentReport,
 };
 
 /// Most log-ins that figures are kept of; requests of further ones are refused.
@@ -25,6 +28,8 @@ pub enum Event<'a> {
     Ended(&'a EndedRequest),
     /// A request was refused as a whole.
     Refused(&'a RefusedRequest),
+    /// A report was acknowledged, given up or not sent.
+    Reported(&'a SentReport),
 }
 
 /// Told of every event, in no promised order between log-ins. Must return soon: the request waits for it.
@@ -47,6 +52,9 @@ struct Entries {
     /// Number of messages that were forgotten to keep to the limit.
     forgotten: u64,
     refused: VecDeque<RefusedRequest>,
+    reports: VecDeque<SentReport>,
+    /// Number of reports that were forgotten to keep to the limit.
+    forgotten_reports: u64,
     largest_batch: usize,
     logins: HashMap<Login, Figures>,
 }
@@ -59,6 +67,10 @@ struct Progress {
     refused: u64,
     ended: u64,
     held: usize,
+    report_tries: u64,
+    reports_ended: u64,
+    reports_acknowledged: u64,
+    reports_held: usize,
 }
 
 /// What is known of one log-in.
@@ -68,6 +80,8 @@ pub(super) struct Figures {
     /// Requests that are in flight or ask to be.
     pub(super) present: usize,
     pub(super) max_in_flight: usize,
+    /// Requests in flight over the protocols that allow several.
+    pub(super) parallel: usize,
     /// How the request in flight will have ended; `None` when there is none.
     pub(super) in_flight: Option<watch::Receiver<Option<Ending>>>,
 }
@@ -95,6 +109,15 @@ impl Ledger {
     /// The messages that are kept, in the order in which they came.
     pub fn messages(&self) -> Vec<ReceivedMessage> {
         self.entries().messages.iter().cloned().collect()
+    }
+
+    /// The kept message with this id.
+    pub fn message_of(&self, message_id: &str) -> Option<ReceivedMessage> {
+        let entries = self.entries();
+        let mut newest_first = entries.messages.iter().rev();
+        newest_first
+            .find(|message| message.message_id.as_deref() == Some(message_id))
+            .cloned()
     }
 
     /// The refused requests that are kept, in order.
@@ -222,12 +245,15 @@ impl Ledger {
         self.with_figures(login, |figures| figures.wrong_logins += 1)
     }
 
-    /// Keeps the messages of a request; tells the place of the first, for [`Ledger::end`].
-    pub(super) fn receive(&self, messages: &[ReceivedMessage]) -> u64 {
+    /// Numbers the messages of a request and keeps them; tells the place of the first, for [`Ledger::end`].
+    pub(super) fn receive(&self, messages: &mut [ReceivedMessage]) -> u64 {
         let first = {
             let mut entries = self.entries();
             let first = entries.forgotten + entries.messages.len() as u64;
             entries.largest_batch = entries.largest_batch.max(messages.len());
+            for (place, message) in (first..).zip(messages.iter_mut()) {
+                message.number = place + 1;
+            }
             entries.messages.extend(messages.iter().cloned());
             let surplus = entries.messages.len().saturating_sub(self.0.keep);
             entries.messages.drain(..surplus);
@@ -311,9 +337,9 @@ mod tests {
     #[test]
     fn forgets_the_oldest_and_still_counts_all() {
         let ledger = Ledger::new(3, None);
-        let slow = batch(1, 2);
-        let place = ledger.receive(&slow);
-        ledger.receive(&batch(2, 2));
+        let mut slow = batch(1, 2);
+        let place = ledger.receive(&mut slow);
+        ledger.receive(&mut batch(2, 2));
         let mut messages = slow;
         for message in &mut messages {
             message.code = Some(-5);

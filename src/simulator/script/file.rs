@@ -2,20 +2,28 @@
 //!
 //! Must not know: how a script is played.
 
-use std::{num::NonZeroU64, path::Path, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::Path,
+    time::Duration,
+};
 
 use config::{Config, File, FileFormat};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{
-    codes::Codes,
+use super::{Action, Match, Script};
+use crate::simulator::{
+    codes::{Codes, SubmitCodes},
     record::WirePhone,
-    script::{Action, Match, Script},
+    reports::{ReportPolicy, ReportStep, WrittenAs},
 };
 
 /// Largest answer that a script may ask for, in megabytes.
 const MOST_MEGABYTES: u32 = 1_000;
+
+/// Most tries of a report, and most times that it is sent on purpose.
+const MOST_TRIES: u32 = 100;
 
 /// Why a text is not a script.
 #[derive(Debug, Error)]
@@ -42,20 +50,130 @@ pub enum ScriptError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A value of `[reports]` outside its range.
+    #[error("reports: {0}")]
+    Reports(&'static str),
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct ScriptText {
-    latency: LatencyText,
+    latency: TimeText,
     codes: Codes,
+    submit_codes: SubmitCodes,
+    most_parallel_requests: Option<NonZeroUsize>,
+    reports: ReportsText,
     rules: Vec<RuleText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct LatencyText {
+struct TimeText {
     milliseconds: u64,
+}
+
+impl TimeText {
+    fn duration(&self) -> Duration {
+        Duration::from_millis(self.milliseconds)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ReportsText {
+    tries: Option<NonZeroU32>,
+    pause: Option<TimeText>,
+    basic: Option<BasicText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BasicText {
+    user: String,
+    password: String,
+}
+
+impl ReportsText {
+    fn into_policy(self) -> Result<ReportPolicy, &'static str> {
+        let mut policy = ReportPolicy::default();
+        if let Some(tries) = self.tries {
+            if tries.get() > MOST_TRIES {
+                return Err("a report is tried at most 100 times");
+            }
+            policy = policy.tries(tries.get());
+        }
+        if let Some(pause) = self.pause {
+            policy = policy.pause(pause.duration());
+        }
+        if let Some(BasicText { user, password }) = self.basic {
+            policy = policy.basic(&user, password.into());
+        }
+        Ok(policy)
+    }
+}
+
+/// One report of a message.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ReportText {
+    status: Option<String>,
+    text: Option<String>,
+    after: Option<TimeText>,
+    times: Option<NonZeroU32>,
+    message_id: Option<String>,
+    recipient: Option<String>,
+    recipient_form: RecipientForm,
+    before_answer: bool,
+    to_dead_url: bool,
+}
+
+#[derive(Deserialize, Default)]
+enum RecipientForm {
+    #[default]
+    #[serde(rename = "as_sent")]
+    AsSent,
+    #[serde(rename = "national")]
+    National,
+    #[serde(rename = "+34")]
+    Plus34,
+    #[serde(rename = "0034")]
+    Zeros34,
+}
+
+impl ReportText {
+    fn into_step(self) -> Result<ReportStep, &'static str> {
+        let mut step = ReportStep::of(self.status.as_deref().unwrap_or("Delivered"));
+        if let Some(text) = self.text {
+            step = step.text(&text);
+        }
+        if let Some(after) = self.after {
+            step = step.after(after.duration());
+        }
+        if let Some(times) = self.times {
+            if times.get() > MOST_TRIES {
+                return Err("a report is sent at most 100 times");
+            }
+            step = step.times(times.get());
+        }
+        if let Some(id) = self.message_id {
+            step = step.message_id(&id);
+        }
+        if let Some(phone) = self.recipient {
+            step = step.recipient(&phone);
+        }
+        if self.before_answer {
+            step = step.before_answer();
+        }
+        if self.to_dead_url {
+            step = step.to_closed_port();
+        }
+        Ok(step.written_as(match self.recipient_form {
+            RecipientForm::AsSent => WrittenAs::AsSent,
+            RecipientForm::National => WrittenAs::National,
+            RecipientForm::Plus34 => WrittenAs::Plus34,
+            RecipientForm::Zeros34 => WrittenAs::Zeros34,
+        }))
+    }
 }
 
 #[derive(Deserialize)]
@@ -100,6 +218,12 @@ enum ActionText {
     SlowDrip {
         milliseconds: u64,
     },
+    NoMessageId,
+    Report(ReportText),
+    Reports(Vec<ReportText>),
+    NoReport,
+    ReportBeforeAnswer,
+    ReportToDeadUrl,
 }
 
 impl Script {
@@ -121,8 +245,13 @@ impl Script {
                 problem: error.into_inner().to_string(),
             })?;
         let mut script = Self::new()
-            .latency(Duration::from_millis(text.latency.milliseconds))
-            .codes(text.codes);
+            .latency(text.latency.duration())
+            .codes(text.codes)
+            .submit_codes(text.submit_codes)
+            .report_policy(text.reports.into_policy().map_err(ScriptError::Reports)?);
+        if let Some(most) = text.most_parallel_requests {
+            script = script.most_parallel_requests(most.get());
+        }
         for (index, rule) in text.rules.into_iter().enumerate() {
             let rule_error = |problem| ScriptError::Rule {
                 rule: index + 1,
@@ -191,6 +320,19 @@ impl ActionText {
             Self::SlowDrip { milliseconds } => Action::SlowDrip {
                 pause: Duration::from_millis(milliseconds),
             },
+            Self::NoMessageId => Action::NoMessageId,
+            Self::Report(report) => Action::Reports(vec![report.into_step()?]),
+            Self::Reports(reports) => {
+                let steps = reports.into_iter().map(ReportText::into_step);
+                Action::Reports(steps.collect::<Result<_, _>>()?)
+            }
+            Self::NoReport => Action::NoReport,
+            Self::ReportBeforeAnswer => {
+                Action::Reports(vec![ReportStep::delivered().before_answer()])
+            }
+            Self::ReportToDeadUrl => {
+                Action::Reports(vec![ReportStep::delivered().to_closed_port()])
+            }
         })
     }
 }
@@ -222,6 +364,18 @@ mod tests {
             (
                 "[[rules]]\naction = { flood = { megabytes = 5000 } }",
                 "rule 1: flood",
+            ),
+            ("[submit_codes]\nwrong_colour = 1", "wrong_colour"),
+            ("most_parallel_requests = 0", "most_parallel_requests"),
+            ("[reports]\ntries = 101", "reports: a report is tried"),
+            ("[reports]\nbasic = { user = \"a\" }", "password"),
+            (
+                "[[rules]]\naction = { report = { times = 101 } }",
+                "rule 1: a report is sent",
+            ),
+            (
+                "[[rules]]\naction = { report = { recipient_form = \"+35\" } }",
+                "+35",
             ),
             (
                 "[[rules]]\naction = \"accept\"\n[[rules]]\nlogin = \"a\"\naction = \"drop_before_reading\"",
