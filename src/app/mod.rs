@@ -139,12 +139,15 @@ impl App {
         // Bound first: a port that is taken must not touch the store.
         let grpc = listen("grpc.listen", settings.grpc.listen).await?;
         let admin = listen("admin.listen", settings.admin.listen).await?;
+        let reports = reporting::Bound::bind(&settings).await?;
         let sealer = Arc::new(Sealer::from_file(&settings.store.sealing_key_file)?);
         let store = Arc::new(open_store(&settings, &sealer)?);
-        let lanes = parts::lanes(&settings, &sealer, &clock)?;
+        let report_url = reports.as_ref().map(|bound| bound.public_url.clone());
+        let report_url = report_url.as_ref();
+        let lanes = parts::lanes(&settings, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
         let held = (shared.clone(), clock.clone());
-        let reports = ReportsPort::bind(&settings, &lanes, &sealer, held).await?;
+        let reports = reports.and_then(|bound| bound.open(&settings, &lanes, &sealer, held));
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
@@ -156,7 +159,7 @@ impl App {
                 settings.delivery.max_life,
             ),
             accounts: AccountStatuses::new(
-                parts::profiles(&settings, &sealer),
+                parts::profiles(&settings, &sealer, report_url),
                 shared.clone(),
                 clock.clone(),
             ),

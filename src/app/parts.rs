@@ -3,6 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use secrecy::SecretString;
+use url::Url;
 
 use super::{StartError, gateways, reporting};
 use crate::{
@@ -109,7 +110,11 @@ fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Accoun
 }
 
 /// What operators see of the accounts.
-pub(super) fn profiles(settings: &Settings, sealer: &Sealer) -> Vec<AccountProfile> {
+pub(super) fn profiles(
+    settings: &Settings,
+    sealer: &Sealer,
+    reports: Option<&Url>,
+) -> Vec<AccountProfile> {
     let of_administration = |administration: &AdministrationSettings| {
         let dir3 = administration.dir3.clone();
         let aliases = administration.aliases.clone();
@@ -117,7 +122,7 @@ pub(super) fn profiles(settings: &Settings, sealer: &Sealer) -> Vec<AccountProfi
             id: account.id.clone(),
             aliases: aliases.clone(),
             brings_reports: account.reports.is_some(),
-            report_url: reporting::address_of(settings, account, sealer)
+            report_url: reporting::address_of(reports, account, sealer)
                 .map(|url| SecretString::from(url.as_str())),
             administration: dir3.clone(),
             gateway: gateway_name(account.gateway),
@@ -209,27 +214,30 @@ pub(super) fn callers(settings: &Settings) -> Callers {
 
 pub(super) fn lanes(
     settings: &Settings,
-    sealer: &Sealer,
-    clock: &Arc<dyn Clock>,
+    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
+    reports: Option<&Url>,
 ) -> Result<Vec<LaneSettings>, StartError> {
     settings
         .administrations
         .iter()
         .flat_map(|administration| {
-            let lane_of = |account| lane(administration, account, settings, (sealer, clock));
+            let lane_of = |account| {
+                let report_url = reporting::address_of(reports, account, sealer);
+                let neighbours = neighbours(administration, account, queue_limit(settings));
+                lane(account, neighbours, report_url, (sealer, clock))
+            };
             administration.accounts.iter().map(lane_of)
         })
         .collect()
 }
 
 fn lane(
-    administration: &AdministrationSettings,
     settings: &AccountSettings,
-    all: &Settings,
+    neighbours: Vec<Neighbour>,
+    report_url: Option<Url>,
     (sealer, clock): (&Sealer, &Arc<dyn Clock>),
 ) -> Result<LaneSettings, StartError> {
     let api_user = SecretString::from(settings.api_user.as_str());
-    let report_url = reporting::address_of(all, settings, sealer);
     Ok(LaneSettings {
         account: settings.id.clone(),
         credentials: sealer.credentials_version(&api_user, &settings.password),
@@ -237,7 +245,7 @@ fn lane(
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
         max_rest: settings.limits.max_rest,
-        neighbours: neighbours(administration, settings, queue_limit(all)),
+        neighbours,
         failures_before_rest: settings.limits.failures_before_rest,
         on_uncertain: match settings.on_uncertain {
             config::OnUncertain::Hold => OnUncertain::Hold,

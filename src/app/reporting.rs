@@ -24,7 +24,15 @@ use crate::{
 /// Longest head of a request, in bytes: what HTTP libraries take by default.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// The port, bound; nothing is taken before [`ReportsPort::serve`].
+/// The port, bound, before anyone knows who reports there.
+#[derive(Debug)]
+pub(super) struct Bound {
+    listener: TcpListener,
+    /// What the platforms call.
+    pub(super) public_url: Url,
+}
+
+/// The port with all that it needs; nothing is taken before [`ReportsPort::serve`].
 #[derive(Debug)]
 pub(super) struct ReportsPort {
     listener: TcpListener,
@@ -35,16 +43,15 @@ pub(super) struct ReportsPort {
     clock: Arc<dyn Clock>,
 }
 
-/// The address to which an account's platform reports; `None` where it does not, or nobody listens.
+/// The address to which an account's platform reports; `None` where it does not, or nobody listens at `public_url`.
 pub(super) fn address_of(
-    settings: &Settings,
+    public_url: Option<&Url>,
     account: &AccountSettings,
     sealer: &Sealer,
 ) -> Option<Url> {
-    let public_url = settings.reports.as_ref().map(|port| &port.public_url)?;
     let reports = account.reports.as_ref()?;
     let secret = sealer.report_path(&account.id, reports.path_version);
-    let mut url = public_url.clone();
+    let mut url = public_url?.clone();
     url.path_segments_mut()
         // Configuration takes https and http alone, which have paths.
         .ok()?
@@ -54,18 +61,35 @@ pub(super) fn address_of(
     Some(url)
 }
 
-impl ReportsPort {
-    /// Binds the port, where one is configured; port 0 takes a free one.
-    pub(super) async fn bind(
-        settings: &Settings,
-        lanes: &[LaneSettings],
-        sealer: &Sealer,
-        (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
-    ) -> Result<Option<Self>, StartError> {
+impl Bound {
+    /// Binds the port, where one is configured. Port 0 takes a free one, and stands for it in `public_url` too.
+    pub(super) async fn bind(settings: &Settings) -> Result<Option<Self>, StartError> {
         let Some(port) = &settings.reports else {
             return Ok(None);
         };
         let listener = super::listen("reports.listen", port.listen).await?;
+        let mut public_url = port.public_url.clone();
+        if public_url.port() == Some(0)
+            && let Ok(bound) = listener.local_addr()
+        {
+            // Only addresses without a host have no port, and configuration takes none of them.
+            let _ = public_url.set_port(Some(bound.port()));
+        }
+        Ok(Some(Self {
+            listener,
+            public_url,
+        }))
+    }
+
+    /// The port for these accounts.
+    pub(super) fn open(
+        self,
+        settings: &Settings,
+        lanes: &[LaneSettings],
+        sealer: &Sealer,
+        (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
+    ) -> Option<ReportsPort> {
+        let port = settings.reports.as_ref()?;
         let limits = limits(port);
         let gateways: HashMap<&AccountId, &Arc<dyn Gateway>> = lanes
             .iter()
@@ -80,10 +104,10 @@ impl ReportsPort {
                 let gateway = gateways.get(&account.id)?;
                 Some(reporting(account, reports, gateway, sealer))
             });
-        Ok(Some(Self {
-            listener,
+        Some(ReportsPort {
+            listener: self.listener,
             pages: reports::router(
-                port.public_url.path(),
+                self.public_url.path(),
                 accounts,
                 limits,
                 Arc::clone(&store),
@@ -97,9 +121,11 @@ impl ReportsPort {
             limits,
             store,
             clock,
-        }))
+        })
     }
+}
 
+impl ReportsPort {
     /// Where reports are taken.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()

@@ -45,11 +45,9 @@ impl ServeArgs {
             Ok(app) => app,
             Err(error) => return failed(&error.to_string()),
         };
-        match (app.grpc_address(), app.admin_address()) {
-            (Ok(grpc), Ok(admin)) => {
-                println!("clave-otp is listening: grpc {grpc}, admin {admin}");
-            }
-            (Err(error), _) | (_, Err(error)) => return failed(&format!("listening: {error}")),
+        match listening(&app) {
+            Ok(told) => println!("clave-otp is listening: {told}"),
+            Err(error) => return failed(&format!("listening: {error}")),
         }
         let ended = app.run_until_stopped(signals.first()).await;
         match ended {
@@ -62,4 +60,13 @@ impl ServeArgs {
 fn failed(problem: &str) -> ExitCode {
     eprintln!("clave-otp serve: {problem}");
     ExitCode::FAILURE
+}
+
+/// Where it listens, for whoever started it.
+fn listening(app: &App) -> std::io::Result<String> {
+    let (grpc, admin) = (app.grpc_address()?, app.admin_address()?);
+    Ok(match app.reports_address() {
+        Some(reports) => format!("grpc {grpc}, admin {admin}, reports {}", reports?),
+        None => format!("grpc {grpc}, admin {admin}"),
+    })
 }

@@ -21,6 +21,7 @@ mod overload;
 mod peers;
 mod promises;
 mod refusals;
+mod reported;
 mod secrets_never_printed;
 mod serve_process;
 mod simulate_command;

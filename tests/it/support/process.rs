@@ -77,7 +77,7 @@ impl Process {
         let channel = channel.connect().await.unwrap();
         Self {
             child,
-            admin: admin.parse().unwrap(),
+            admin: admin.split(", ").next().unwrap().parse().unwrap(),
             log,
             client: DeliveryServiceClient::new(channel.clone()),
             channel,
