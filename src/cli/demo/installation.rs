@@ -20,6 +20,12 @@ use crate::{
 pub(super) const MADRID: &str = "L01280796";
 /// The administration that sends with the common number.
 pub(super) const BARCELONA: &str = "L01080193";
+/// The administration whose platform reports what became of messages.
+pub(super) const SEVILLA: &str = "L01410917";
+/// The administration with two accounts, of which the first cannot be reached.
+pub(super) const ORGANISMO: &str = "EA0012345";
+/// Where nothing listens.
+const NOWHERE: &str = "http://127.0.0.1:1/";
 /// A number that the simulated platform rejects, in its own nine digits.
 const REJECTED_NUMBER: &str = "600000005";
 /// What the platform takes for a request: enough to see batches form.
@@ -30,6 +36,11 @@ listen = "127.0.0.1:{port}"
 
 [admin]
 listen = "127.0.0.1:0"
+
+# Port 0 takes a free one, and stands for it in the address too.
+[reports]
+listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:0/reports"
 
 [store]
 url = "sqlite://data/clave-otp.db"
@@ -49,36 +60,102 @@ struct Sample {
     dir3: &'static str,
     name: &'static str,
     nif: &'static str,
-    account: &'static str,
-    api_user: &'static str,
-    password: &'static str,
-    senders: [&'static str; 2],
-    default_sender: &'static str,
-    international: &'static str,
+    alias: &'static str,
+    accounts: &'static [SampleAccount],
 }
 
-const SAMPLES: [Sample; 2] = [
+struct SampleAccount {
+    id: &'static str,
+    protocol: &'static str,
+    api_user: &'static str,
+    password: &'static str,
+    /// The first one is the default.
+    senders: [&'static str; 2],
+    international: &'static str,
+    /// Whether there is a platform behind it; else nothing listens there.
+    is_there: bool,
+}
+
+const MADRID_ACCOUNT: SampleAccount = SampleAccount {
+    id: "madrid-mn",
+    protocol: "xml-rpc",
+    api_user: "0a1b2c3d-madriddem",
+    password: "una-clave-de-prueba",
+    senders: ["ClaveMadrid", "217812"],
+    international: "enabled = true\nallowed_regions = [\"PT\", \"FR\"]",
+    is_there: true,
+};
+
+const BARCELONA_ACCOUNT: SampleAccount = SampleAccount {
+    id: "barcelona-mn",
+    protocol: "xml-rpc",
+    api_user: "4e5f6a7b-barcedemo",
+    password: "otra-clave-de-prueba",
+    senders: ["217812", "ClaveBCN"],
+    international: "enabled = false",
+    is_there: true,
+};
+
+const SEVILLA_ACCOUNT: SampleAccount = SampleAccount {
+    id: "sevilla-soap",
+    protocol: "soap",
+    api_user: "7c8d9e0f-sevilldem",
+    password: "tercera-clave-de-prueba",
+    senders: ["ClaveSevill", "217812"],
+    international: "enabled = false",
+    is_there: true,
+};
+
+/// The platform of the first account cannot be reached; the second one takes over.
+const TWO_ACCOUNTS: [SampleAccount; 2] = [
+    SampleAccount {
+        id: "organismo-soap",
+        protocol: "soap",
+        api_user: "1a2b3c4d-organidem",
+        password: "cuarta-clave-de-prueba",
+        senders: ["ClaveOrg", "217812"],
+        international: "enabled = false",
+        is_there: false,
+    },
+    SampleAccount {
+        id: "organismo-rest",
+        protocol: "rest",
+        api_user: "5e6f7a8b-organidem",
+        password: "quinta-clave-de-prueba",
+        senders: ["217812", "ClaveOrg2"],
+        international: "enabled = false",
+        is_there: true,
+    },
+];
+
+const SAMPLES: [Sample; 4] = [
     Sample {
         dir3: MADRID,
         name: "Ayuntamiento de Madrid",
         nif: "P2807900B",
-        account: "madrid-mn",
-        api_user: "0a1b2c3d-madriddem",
-        password: "una-clave-de-prueba",
-        senders: ["ClaveMadrid", "217812"],
-        default_sender: "ClaveMadrid",
-        international: "enabled = true\nallowed_regions = [\"PT\", \"FR\"]",
+        alias: "ClaveMadrid",
+        accounts: &[MADRID_ACCOUNT],
     },
     Sample {
         dir3: BARCELONA,
         name: "Ajuntament de Barcelona",
         nif: "P0801900B",
-        account: "barcelona-mn",
-        api_user: "4e5f6a7b-barcedemo",
-        password: "otra-clave-de-prueba",
-        senders: ["ClaveBCN", "217812"],
-        default_sender: "217812",
-        international: "enabled = false",
+        alias: "ClaveBCN",
+        accounts: &[BARCELONA_ACCOUNT],
+    },
+    Sample {
+        dir3: SEVILLA,
+        name: "Ayuntamiento de Sevilla",
+        nif: "P4109100J",
+        alias: "ClaveSevill",
+        accounts: &[SEVILLA_ACCOUNT],
+    },
+    Sample {
+        dir3: ORGANISMO,
+        name: "Organismo de muestra",
+        nif: "Q2826000H",
+        alias: "ClaveOrg",
+        accounts: &TWO_ACCOUNTS,
     },
 ];
 
@@ -86,18 +163,20 @@ const SAMPLES: [Sample; 2] = [
 pub(super) struct Installation(TempDir);
 
 impl Installation {
-    /// Writes the files; both accounts are at `endpoint`.
-    pub(super) fn write(endpoint: &str) -> Result<Self, String> {
+    /// Writes the files; the accounts are at this platform.
+    pub(super) fn write(platform: &Simulator) -> Result<Self, String> {
         let directory = TempDir::with_prefix("clave-otp-demo-").map_err(|e| e.to_string())?;
         let root = directory.path();
         for folder in ["administrations", "secrets"] {
             fs::create_dir(root.join(folder)).map_err(|e| e.to_string())?;
         }
         for sample in &SAMPLES {
-            let secret = root.join(format!("secrets/{}.password", sample.account));
-            write_private(&secret, sample.password)?;
+            for account in sample.accounts {
+                let secret = root.join(format!("secrets/{}.password", account.id));
+                write_private(&secret, account.password)?;
+            }
             let file = root.join(format!("administrations/{}.toml", sample.dir3));
-            fs::write(&file, sample.toml(endpoint)).map_err(|e| e.to_string())?;
+            fs::write(&file, sample.toml(platform)).map_err(|e| e.to_string())?;
         }
         Ok(Self(directory))
     }
@@ -117,18 +196,18 @@ impl Installation {
 }
 
 impl Sample {
-    fn toml(&self, endpoint: &str) -> String {
+    fn toml(&self, platform: &Simulator) -> String {
         let Self {
             dir3,
             name,
             nif,
-            account,
-            api_user,
-            senders: [first, second],
-            default_sender,
-            international,
-            ..
+            alias,
+            accounts,
         } = self;
+        let accounts: String = accounts
+            .iter()
+            .map(|account| account.toml(platform))
+            .collect();
         format!(
             r#"[administration]
 dir3 = "{dir3}"
@@ -136,22 +215,44 @@ name = "{name}"
 nif  = "{nif}"
 default_language = "es"
 
-[[accounts]]
-id = "{account}"
-gateway = "mensajeria-negocios"
-endpoint = "{endpoint}"
-api_user = "{api_user}"
-password_file = "../secrets/{account}.password"
-senders = ["{first}", "{second}"]
-default_sender = "{default_sender}"
-[accounts.international]
-{international}
-
-[[aliases]]
-alias = "{first}"
+{accounts}[[aliases]]
+alias = "{alias}"
 status = "inscribed"
 inscribed_on = 2026-08-03
 enabled_gateways = ["mensajeria-negocios"]
+"#
+        )
+    }
+}
+
+impl SampleAccount {
+    fn toml(&self, platform: &Simulator) -> String {
+        let Self {
+            id,
+            protocol,
+            api_user,
+            senders: [first, second],
+            international,
+            ..
+        } = self;
+        let endpoint = match (self.is_there, *protocol) {
+            (false, _) => NOWHERE.to_owned(),
+            (true, "soap") => platform.soap_endpoint(),
+            (true, "rest") => platform.rest_base(),
+            (true, _) => platform.endpoint(),
+        };
+        format!(
+            r#"[[accounts]]
+id = "{id}"
+gateway = "mensajeria-negocios"
+protocol = "{protocol}"
+endpoint = "{endpoint}"
+api_user = "{api_user}"
+password_file = "../secrets/{id}.password"
+senders = ["{first}", "{second}"]
+[accounts.international]
+{international}
+
 "#
         )
     }
@@ -169,13 +270,14 @@ fn write_private(path: &Path, secret: &str) -> Result<(), String> {
 
 /// A simulated platform that knows the sample accounts and rejects one number.
 pub(super) async fn platform(clock: Arc<dyn Clock>) -> Result<Simulator, String> {
-    let accounts = SAMPLES.iter().map(|sample| {
+    let accounts = SAMPLES.iter().flat_map(|sample| sample.accounts);
+    let accounts = accounts.map(|account| {
         // The samples' senders are parsed again when the configuration is read.
-        let senders = sample
+        let senders = account
             .senders
             .iter()
             .filter_map(|sender| Sender::parse(sender).ok());
-        Account::new(sample.api_user, sample.password.into(), senders)
+        Account::new(account.api_user, account.password.into(), senders)
     });
     let script = Script::new()
         .latency(LATENCY)

@@ -21,7 +21,7 @@ use crate::{
 };
 use installation::Installation;
 
-/// Shows the whole product on this machine: two sample administrations, a simulated SMS platform, real calls.
+/// Shows the whole product on this machine: sample administrations, a simulated SMS platform, real calls.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Ends after the deliveries: status 0 when all went as they should, else 1.
@@ -53,7 +53,7 @@ impl DemoArgs {
         let mut signals = Signals::listen().map_err(|error| format!("signals: {error}"))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let simulator = installation::platform(clock.clone()).await?;
-        let installation = Installation::write(&simulator.endpoint())?;
+        let installation = Installation::write(&simulator)?;
         let app = self.start(&installation, clock).await?;
         let address = app.grpc_address().map_err(|error| error.to_string())?;
         let admin = app.admin_address().map_err(|error| error.to_string())?;
@@ -62,6 +62,8 @@ impl DemoArgs {
 
         println!("clave-otp demo: everything below happens on this machine\n");
         println!("  simulated platform   {}", simulator.endpoint());
+        println!("                       {}", simulator.soap_endpoint());
+        println!("                       {}", simulator.rest_endpoint());
         println!("  service (gRPC)       http://{address}");
         println!("  health and metrics   http://{admin}/ready, http://{admin}/metrics");
         println!("  configuration        {}\n", installation.path().display());

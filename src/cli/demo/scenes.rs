@@ -6,7 +6,7 @@ use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use super::installation::{BARCELONA, MADRID};
+use super::installation::{BARCELONA, MADRID, ORGANISMO, SEVILLA};
 use crate::{
     clock::{Clock as _, SystemClock},
     grpc::proto::{
@@ -31,32 +31,43 @@ struct Scene {
 }
 
 enum Expected {
-    /// It ends in this state, with this reason and seen from this sender.
+    /// It ends in this state, with this reason, on this account and seen from this sender.
     Ends {
         state: DeliveryState,
         reason: &'static str,
+        account: &'static str,
         sender: &'static str,
     },
     /// It is refused.
     Refused(&'static str),
 }
 
-const fn sent_from(sender: &'static str) -> Expected {
+const fn sent_on(account: &'static str, sender: &'static str) -> Expected {
     Expected::Ends {
         state: DeliveryState::Sent,
         reason: "",
+        account,
         sender,
     }
 }
 
-const SCENES: [Scene; 5] = [
+const fn delivered_on(account: &'static str, sender: &'static str) -> Expected {
+    Expected::Ends {
+        state: DeliveryState::Delivered,
+        reason: "",
+        account,
+        sender,
+    }
+}
+
+const SCENES: [Scene; 7] = [
     Scene {
         title: "A Spanish number, from the administration's alias",
         administration: MADRID,
         recipient: "+34600000001",
         language: "es",
         purpose: Purpose::Login,
-        expected: sent_from("ClaveMadrid"),
+        expected: sent_on("accounts/madrid-mn", "ClaveMadrid"),
     },
     Scene {
         title: "A Spanish number, from the common number 217812, in Catalan",
@@ -64,7 +75,7 @@ const SCENES: [Scene; 5] = [
         recipient: "+34600000002",
         language: "ca",
         purpose: Purpose::Signature,
-        expected: sent_from("217812"),
+        expected: sent_on("accounts/barcelona-mn", "217812"),
     },
     Scene {
         title: "A number abroad: the platform shows 638444812",
@@ -72,7 +83,7 @@ const SCENES: [Scene; 5] = [
         recipient: "+351912345678",
         language: "en",
         purpose: Purpose::Login,
-        expected: sent_from("638444812"),
+        expected: sent_on("accounts/madrid-mn", "638444812"),
     },
     Scene {
         title: "A recipient that takes no SMS: refused at once",
@@ -91,13 +102,30 @@ const SCENES: [Scene; 5] = [
         expected: Expected::Ends {
             state: DeliveryState::Failed,
             reason: "GATEWAY_REJECTED_NUMBER",
+            account: "accounts/madrid-mn",
             sender: "ClaveMadrid",
         },
+    },
+    Scene {
+        title: "Over SOAP, whose platform reports that the handset has it",
+        administration: SEVILLA,
+        recipient: "+34600000006",
+        language: "es",
+        purpose: Purpose::Activation,
+        expected: delivered_on("accounts/sevilla-soap", "ClaveSevill"),
+    },
+    Scene {
+        title: "The first account's platform cannot be reached: the second account takes over, over REST",
+        administration: ORGANISMO,
+        recipient: "+34600000007",
+        language: "es",
+        purpose: Purpose::Login,
+        expected: delivered_on("accounts/organismo-rest", "217812"),
     },
 ];
 
 /// Messages that reach the platform: all scenes but the refused one; the repeat adds none.
-const MESSAGES_EXPECTED: usize = 4;
+const MESSAGES_EXPECTED: usize = 6;
 
 /// Plays each scene, then repeats the first; tells whether all went as it should.
 pub(super) async fn play_all(client: &mut Client, simulator: &Simulator) -> Result<bool, String> {
@@ -158,9 +186,17 @@ impl Scene {
                 Expected::Ends {
                     state,
                     reason,
+                    account,
                     sender,
                 },
-            ) => last.state() == *state && last.reason == *reason && last.sender == *sender,
+            ) => {
+                last.state() == *state
+                    && (
+                        last.reason.as_str(),
+                        last.account.as_str(),
+                        last.sender.as_str(),
+                    ) == (*reason, *account, *sender)
+            }
             (Err(status), Expected::Refused(reason)) => reason_of(status) == *reason,
             _ => false,
         };
@@ -194,6 +230,9 @@ async fn way_of(client: &mut Client, delivery: Delivery) -> Result<Delivery, Str
             if delivery.state != last.state {
                 // Infallible for a String.
                 let _ = write!(way, " → {}", state_word(&delivery));
+            }
+            if delivery.account != last.account {
+                let _ = write!(way, " (on {})", delivery.account);
             }
             last = delivery;
         }
