@@ -1,0 +1,143 @@
+//! What the platform tells later about certified messages: their state, what is done to their attachments, the answers.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::{CertifiedId, MessageGroup};
+use crate::domain::{News, ReportedNumber};
+
+/// What the platform tells about one recipient of a certified message.
+///
+/// It belongs to the message that our reference names, else to the one with that group on the same account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertifiedEvent {
+    /// Our own reference, where it comes back.
+    pub message: Option<CertifiedId>,
+    /// The platform's number of the message.
+    pub group: Option<MessageGroup>,
+    /// Whom it is about.
+    pub recipient: Option<ReportedNumber>,
+    /// When it happened, by the platform's clock (Europe/Madrid in the call); `None` where it cannot be read.
+    pub time: Option<Timestamp>,
+    /// What happened.
+    pub news: CertifiedNews,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertifiedNews {
+    /// The message or contract has this state.
+    State {
+        /// The platform's own number: every one is kept, known or not.
+        state: u32,
+        /// What it means for the delivery of the SMS.
+        delivery: News,
+        /// How long it took, in seconds, where told.
+        seconds: Option<u32>,
+    },
+    /// Something was done to an attachment.
+    Attachment(AttachmentEvent),
+    /// An answer came. Its text is the citizen's: kept in memory alone.
+    Reply {
+        /// What they wrote.
+        text: ReplyText,
+        /// Whether it answers a certified message.
+        is_certified: bool,
+    },
+}
+
+/// What a citizen answered. Masks itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReplyText(Zeroizing<String>);
+
+impl ReplyText {
+    /// Most characters that are kept.
+    const MAX_CHARACTERS: usize = 1000;
+
+    /// Takes the text, cut to 1000 characters.
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(
+            text.chars().take(Self::MAX_CHARACTERS).collect(),
+        ))
+    }
+
+    /// The text: only for the caller whose message it answers.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ReplyText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ReplyText({} bytes)", self.0.len())
+    }
+}
+
+/// Something that was done to an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachmentEvent {
+    /// Name of the document, as the platform tells it, at most 64 characters.
+    pub file: Box<str>,
+    /// How it is protected.
+    pub protection: Protection,
+    /// What was done.
+    pub kind: AttachmentEventKind,
+    /// What belongs to it (user agent, number of wrong tries): `None` for all kinds whose value is a PIN or a document's number.
+    pub value: Option<Box<str>>,
+    /// From which address.
+    pub address: Option<std::net::IpAddr>,
+    /// From which port.
+    pub port: Option<u16>,
+}
+
+/// How an attachment is protected: `TipoAdjunto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// 1
+    Open,
+    /// 100
+    OneTimePin,
+    /// 101
+    Phone,
+    /// 102
+    Document,
+    /// 103
+    Certificate,
+    /// A number that the text does not know.
+    Unknown(u32),
+}
+
+/// What was done to an attachment: `TipoEvento`, 1 to 13.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachmentEventKind {
+    /// 1
+    Opened,
+    /// 2; its value is a PIN.
+    PinSent,
+    /// 3; its value is a PIN.
+    PinRight,
+    /// 4; its value is a PIN.
+    PinWrong,
+    /// 5; its value is how often.
+    PinInvalidated,
+    /// 6
+    PhoneWrong,
+    /// 7
+    PhoneRight,
+    /// 8
+    DocumentRight,
+    /// 9
+    DocumentWrong,
+    /// 10
+    CertificateRight,
+    /// 11
+    CertificateWrong,
+    /// 12
+    Accepted,
+    /// 13
+    Refused,
+    /// A number that the text does not know.
+    Unknown(u32),
+}

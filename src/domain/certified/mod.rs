@@ -1,0 +1,18 @@
+//! Certified messages and contracts by SMS: what is sent, what is asked of the recipient, what becomes of it.
+//!
+//! Everything of a citizen (texts, identities, files, answers) masks itself in `Debug`.
+
+mod event;
+mod file;
+mod request;
+mod text;
+
+pub use event::{
+    AttachmentEvent, AttachmentEventKind, CertifiedEvent, CertifiedNews, Protection, ReplyText,
+};
+pub use file::{FileContent, LibraryFileName, LibraryFileNameError};
+pub use request::{
+    AcceptanceDays, Attachment, CertifiedId, CertifiedKind, Identification, IdentityNumber,
+    MessageGroup, Validity, ValidityError, Variables,
+};
+pub use text::{CertifiedText, CertifiedTextError, TextPart};
