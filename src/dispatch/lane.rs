@@ -366,7 +366,11 @@ impl Lane {
         }
         if summary.credentials_rejected {
             tracing::error!(account = %self.core.settings.account, "{REJECTED}");
+        } else if summary.no_credit {
+            tracing::error!(account = %self.core.settings.account, "{NO_CREDIT}");
         }
+        self.report.credit = self.core.settings.gateway.credit();
+        notes::credit(&self.core.settings.account, self.report.credit);
         self.tell();
         if summary.not_sent {
             self.hand_over(Which::WhatWasTried).await;
@@ -458,6 +462,9 @@ impl Lane {
         self.pause();
     }
 }
+
+const NO_CREDIT: &str = "dispatch: the account has no credit at its gateway: it is closed; buy credit, then resume the account; until \
+     then its callers are told ACCOUNT_NO_CREDIT";
 
 const REJECTED: &str = "dispatch: the gateway rejects the account's credentials; they will not be presented again: put the \
      right ones in its password file and restart, or resume the account; until then its callers are told \

@@ -52,13 +52,13 @@ impl Rules {
             Outcome::Rejected {
                 reason,
                 code,
-                verdict: Verdict::Message | Verdict::Quota,
+                verdict: Verdict::Message,
             } => Settlement::Failed { reason, code },
-            // Nothing was sent, and nothing is wrong with the delivery: it waits for credentials that are accepted.
+            // Nothing was sent, and nothing is wrong with the delivery: it waits for credentials that are accepted, or for credit.
             Outcome::Rejected {
                 reason,
                 code,
-                verdict: Verdict::Credentials,
+                verdict: Verdict::Credentials | Verdict::Quota,
             }
             | Outcome::NotSent { reason, code } => waiting(work, reason, code, retry_at),
             Outcome::Uncertain { reason } if self.may_resend(work, retry_at) => {

@@ -13,7 +13,7 @@ use crate::{
     crash_points::{self, Point},
     domain::{AttemptToken, DeliveryId, Reason},
     gateway::{Message, Outcome, Verdict},
-    store::{LaneClosing, Settlement, Store, StoreError, Work},
+    store::{ClosingCause, LaneClosing, Settlement, Store, StoreError, Work},
 };
 
 /// What all requests of a lane share.
@@ -137,9 +137,14 @@ impl Core {
             (*id, Settlement::Failed { reason, code: None })
         });
         let settlements = settlements.into_iter().chain(unreadable).collect();
-        let closing = summary.credentials_rejected.then(|| LaneClosing {
+        let cause = match (summary.credentials_rejected, summary.no_credit) {
+            (true, _) => Some(ClosingCause::Credentials(self.settings.credentials)),
+            (false, true) => Some(ClosingCause::NoCredit),
+            (false, false) => None,
+        };
+        let closing = cause.map(|cause| LaneClosing {
             account: self.settings.account.clone(),
-            credentials: self.settings.credentials,
+            cause,
         });
         self.settle_until_kept(assignment.token, settlements, closing)
             .await;
@@ -189,6 +194,7 @@ pub(super) struct Summary {
     pub(super) not_sent: bool,
     pub(super) failure: Option<Reason>,
     pub(super) credentials_rejected: bool,
+    pub(super) no_credit: bool,
 }
 
 impl Summary {
@@ -197,25 +203,25 @@ impl Summary {
         let failures: Vec<&Reason> = told().filter_map(failure).collect();
         let submitted = told().count();
         let failed = submitted > 0 && failures.len() == submitted;
-        let credentials_rejected = told().any(|outcome| {
-            matches!(
-                outcome,
-                Outcome::Rejected {
-                    verdict: Verdict::Credentials,
-                    ..
-                }
-            )
-        });
+        let says = |wanted: Verdict| {
+            told().any(|outcome| {
+                matches!(outcome, Outcome::Rejected { verdict, .. } if *verdict == wanted)
+            })
+        };
+        let credentials_rejected = says(Verdict::Credentials);
+        let no_credit = says(Verdict::Quota);
         Self {
             failed,
             answered: submitted > 0 && !failed,
             not_sent: credentials_rejected
+                || no_credit
                 || told().any(|outcome| matches!(outcome, Outcome::NotSent { .. })),
             failure: failures
                 .first()
                 .filter(|_| failed)
                 .map(|&reason| reason.clone()),
             credentials_rejected,
+            no_credit,
         }
     }
 
@@ -227,6 +233,7 @@ impl Summary {
             not_sent: false,
             failure: Some(Reason::known(Reason::ATTEMPT_INTERRUPTED)),
             credentials_rejected: false,
+            no_credit: false,
         }
     }
 }

@@ -132,6 +132,7 @@ fn to_proto_account(status: &AccountStatus) -> Account {
     let lane_state = match closure {
         Some(LaneClosure::Paused) => LaneState::Paused,
         Some(LaneClosure::CredentialsRejected) => LaneState::CredentialsRejected,
+        Some(LaneClosure::NoCredit) => LaneState::NoCredit,
         None if resting => LaneState::Resting,
         None => LaneState::Open,
     };
@@ -163,6 +164,7 @@ fn to_proto_account(status: &AccountStatus) -> Account {
             .map(|url| url.expose_secret().to_owned())
             .unwrap_or_default(),
         aliases: aliases.iter().map(to_proto_alias).collect(),
+        credit: report.and_then(|report| report.credit),
     }
 }
 

@@ -57,6 +57,7 @@ fn code(refusal: &Refusal) -> Code {
         }
         Refusal::AccountPaused
         | Refusal::AccountCredentialsRejected
+        | Refusal::AccountNoCredit
         | Refusal::QueueFull
         | Refusal::StoreUnavailable(_)
         | Refusal::ShuttingDown => Code::Unavailable,
@@ -68,7 +69,9 @@ fn code(refusal: &Refusal) -> Code {
 /// Every `UNAVAILABLE` and `RESOURCE_EXHAUSTED` says when to try again.
 fn retry_after(refusal: &Refusal) -> Option<Duration> {
     match refusal {
-        Refusal::AccountCredentialsRejected | Refusal::AccountPaused => Some(RETRY_AFTER_OPERATOR),
+        Refusal::AccountCredentialsRejected | Refusal::AccountNoCredit | Refusal::AccountPaused => {
+            Some(RETRY_AFTER_OPERATOR)
+        }
         _ if matches!(code(refusal), Code::Unavailable | Code::ResourceExhausted) => {
             Some(RETRY_AFTER)
         }
@@ -106,6 +109,7 @@ mod tests {
             Refusal::TooManyWatchers,
             Refusal::ShuttingDown,
             Refusal::AccountCredentialsRejected,
+            Refusal::AccountNoCredit,
             Refusal::StoreUnavailable(StoreError::Busy),
         ] {
             let details = status(&refusal).get_error_details();

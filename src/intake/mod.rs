@@ -238,6 +238,7 @@ impl TryFrom<Acceptance> for Accepted {
             Acceptance::LaneClosed(LaneClosure::CredentialsRejected) => {
                 Err(Refusal::AccountCredentialsRejected)
             }
+            Acceptance::LaneClosed(LaneClosure::NoCredit) => Err(Refusal::AccountNoCredit),
             Acceptance::CannotArriveInTime => Err(Refusal::CannotArriveInTime),
         }
     }

@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The gateway rejects the account's credentials.
     #[error("the gateway rejects the account's credentials; its operator must renew them")]
     AccountCredentialsRejected,
+    /// The account has no credit.
+    #[error("the account has no credit at its gateway; its operator must see to it")]
+    AccountNoCredit,
     /// Too many deliveries wait for the account.
     #[error("too many deliveries wait for this account; try again, or offer another factor")]
     QueueFull,
@@ -142,6 +145,7 @@ impl Refusal {
             Self::AccountPaused => "ACCOUNT_PAUSED",
             Self::CannotArriveInTime => "CANNOT_ARRIVE_IN_TIME",
             Self::AccountCredentialsRejected => "ACCOUNT_CREDENTIALS_REJECTED",
+            Self::AccountNoCredit => "ACCOUNT_NO_CREDIT",
             Self::QueueFull => "QUEUE_FULL",
             Self::StoreUnavailable(_) => "STORE_UNAVAILABLE",
             Self::ShuttingDown => "SHUTTING_DOWN",

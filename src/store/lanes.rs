@@ -85,7 +85,7 @@ impl Share {
 }
 
 /// What a lane says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LaneReport {
     /// How long its gateway took for a request when that was last measured; zero while nothing is known.
     pub latency: Duration,
@@ -109,6 +109,8 @@ pub struct LaneReport {
     pub last_success: Option<Timestamp>,
     /// Why the last request failed, if the gateway has not answered since.
     pub last_failure: Option<Reason>,
+    /// Credit that the gateway last said to be left, in its own unit.
+    pub credit: Option<f64>,
 }
 
 impl LaneReport {
@@ -126,6 +128,7 @@ impl LaneReport {
             rests_until: None,
             last_success: None,
             last_failure: None,
+            credit: None,
         }
     }
 

@@ -101,6 +101,8 @@ pub enum LaneClosure {
     Paused,
     /// The gateway rejects the account's credentials.
     CredentialsRejected,
+    /// The account has no credit at its gateway.
+    NoCredit,
 }
 
 /// What is known of a request id.
@@ -258,13 +260,22 @@ pub struct SenderFigures {
     pub undelivered: u64,
 }
 
-/// Closes a lane because its gateway rejects the account's credentials.
+/// Closes a lane because of what its gateway says about the account.
 #[derive(Debug, Clone)]
 pub struct LaneClosing {
     /// Whose lane.
     pub account: AccountId,
-    /// The rejected credentials.
-    pub credentials: CredentialsVersion,
+    /// What its gateway says.
+    pub cause: ClosingCause,
+}
+
+/// Why a gateway makes a lane close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosingCause {
+    /// It rejects these credentials; others open the lane again.
+    Credentials(CredentialsVersion),
+    /// The account has no credit; whoever gave it some resumes the account.
+    NoCredit,
 }
 
 /// Which deliveries to list.

@@ -20,6 +20,8 @@ pub const ATTEMPTS: &str = "clave_otp_attempts_total";
 pub const LANE_RESTS: &str = "clave_otp_lane_rests_total";
 /// Counter by `account`: deliveries that went from it to another account of their administration, unsent.
 pub const HANDED_OVER: &str = "clave_otp_deliveries_handed_over_total";
+/// Gauge by `account`: credit that its gateway last said to be left, in the gateway's unit.
+pub const ACCOUNT_CREDIT: &str = "clave_otp_account_credit";
 /// Counter by `account` and `effect`: what became of what gateways reported.
 pub const REPORTS: &str = "clave_otp_reports_total";
 /// Counter by `account` and `problem`: requests to the report addresses that were not believed or not understood.

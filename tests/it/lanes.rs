@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use clave_otp::{
     clock::{Clock as _, ManualClock, SystemClock},
-    grpc::proto::{CreateDeliveryRequest, DeliveryState},
+    grpc::proto::{CreateDeliveryRequest, DeliveryState, ResumeAccountRequest},
     simulator::{Action, Gate, Match, Script},
 };
 use tonic::Code;
@@ -187,6 +187,46 @@ async fn rejected_credentials_are_presented_once_and_others_open_the_lane_again(
 
     files.secret("madrid.password", crate::support::PASSWORD);
     let mut app = TestApp::start_on(files, simulator, clock).await;
+    assert_eq!(
+        app.follow(&waiting.name).await.1.state(),
+        DeliveryState::Sent
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_credit_is_asked_once_and_goes_on_when_it_is_resumed() {
+    let script = Script::new().on(Match::login(MADRID_LOGIN).times(1), Action::Code(-42));
+    let clock = Arc::new(SystemClock::new());
+    let mut app = TestApp::start_with(script, clock, |files| {
+        files.change(
+            "administrations/madrid.toml",
+            "request_timeout_ms = 15000",
+            "request_timeout_ms = 15000\n[accounts.codes]\n\"-42\" = { reason = \"NO_CREDIT\", effect = \"quota\" }",
+        );
+    })
+    .await;
+    let waiting = app.accepted(request()).await;
+    let refused = soon(async {
+        loop {
+            if let Err(status) = app.create(request_to(2)).await {
+                break status;
+            }
+        }
+    })
+    .await;
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(crate::support::reason_of(&refused), "ACCOUNT_NO_CREDIT");
+    let waits = app.get(&waiting.name).await;
+    assert_eq!(
+        (waits.state(), waits.reason.as_str()),
+        (DeliveryState::Accepted, "NO_CREDIT")
+    );
+    assert_eq!(app.simulator.ledger().request_count(), 1);
+    let name = "accounts/madrid-mn".to_owned();
+    app.accounts
+        .resume_account(ResumeAccountRequest { name })
+        .await
+        .unwrap();
     assert_eq!(
         app.follow(&waiting.name).await.1.state(),
         DeliveryState::Sent

@@ -6,8 +6,8 @@ use std::{num::NonZeroU32, time::Duration};
 use clave_otp::{
     domain::{AccountId, CredentialsVersion, DeliveryId, DeliveryState, Reason},
     store::{
-        Acceptance, HandOver, LaneClosing, Neighbour, NewDelivery, Settlement, Store, Way, Which,
-        sqlite::SqliteStore,
+        Acceptance, ClosingCause, HandOver, LaneClosing, Neighbour, NewDelivery, Settlement, Store,
+        Way, Which, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -194,7 +194,7 @@ async fn what_is_over_does_not_move_and_what_a_closed_lane_holds_does() {
         .collect();
     let closing = LaneClosing {
         account: account(),
-        credentials: CredentialsVersion::from_bytes([1; 16]),
+        cause: ClosingCause::Credentials(CredentialsVersion::from_bytes([1; 16])),
     };
     let settled = store.settle(leased.token, settlements, Some(closing), noon());
     settled.await.unwrap();

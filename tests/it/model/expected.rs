@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clave_otp::{
     domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, DeliveryState, Reason},
     store::{
-        Acceptance, Cancellation, LaneClosure, LeaseRequest, Leased, Receipt, Recovered,
-        Settlement, Store as _, sqlite::SqliteStore,
+        Acceptance, Cancellation, ClosingCause, LaneClosing, LaneClosure, LeaseRequest, Leased,
+        Receipt, Recovered, Settlement, Store as _, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -77,9 +77,12 @@ impl Model {
                 for (id, settlement) in settlements {
                     self.settle(*token, *id, settlement, *now);
                 }
-                if let Some(closing) = closing {
-                    self.rejected
-                        .insert(closing.account.clone(), closing.credentials);
+                if let Some(LaneClosing {
+                    account,
+                    cause: ClosingCause::Credentials(version),
+                }) = closing
+                {
+                    self.rejected.insert(account.clone(), *version);
                 }
             }
             (

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use clave_otp::{
     domain::{AccountId, AttemptToken, DeliveryId, Recipient},
-    store::{LaneClosing, LeaseRequest},
+    store::{ClosingCause, LaneClosing, LeaseRequest},
 };
 
 use super::{
@@ -116,7 +116,7 @@ impl Model {
             settlements: settlements.collect(),
             closing: rejected_credentials.map(|version| LaneClosing {
                 account: account(version),
-                credentials: credentials(version),
+                cause: ClosingCause::Credentials(credentials(version)),
             }),
             now: self.now,
         }

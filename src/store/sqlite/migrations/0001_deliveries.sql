@@ -129,6 +129,7 @@ CREATE TABLE lanes (
     account              TEXT PRIMARY KEY,
     paused               INTEGER NOT NULL DEFAULT 0,
     rejected_credentials BLOB,              -- keyed hash; others open the lane again
+    no_credit            INTEGER NOT NULL DEFAULT 0,
     change_time          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::{
     domain::{AccountId, CredentialsVersion},
     store::{
-        LaneClosing, LaneClosure,
+        ClosingCause, LaneClosing, LaneClosure,
         sqlite::{rows::micros, writer::Unit},
     },
 };
@@ -16,39 +16,47 @@ pub(in crate::store::sqlite) fn closure_of(
     connection: &Connection,
     account: &AccountId,
 ) -> rusqlite::Result<Option<LaneClosure>> {
-    let known: Option<(bool, bool)> = connection
+    let known: Option<(bool, bool, bool)> = connection
         .prepare_cached(
-            "SELECT rejected_credentials IS NOT NULL, paused FROM lanes WHERE account = ?1",
+            "SELECT rejected_credentials IS NOT NULL, no_credit, paused FROM lanes WHERE account = ?1",
         )?
         .query_row(params![account.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
     Ok(match known {
         // Told first: resuming alone would not help for long.
-        Some((true, _)) => Some(LaneClosure::CredentialsRejected),
-        Some((false, true)) => Some(LaneClosure::Paused),
+        Some((true, ..)) => Some(LaneClosure::CredentialsRejected),
+        Some((false, true, _)) => Some(LaneClosure::NoCredit),
+        Some((false, false, true)) => Some(LaneClosure::Paused),
         _ => None,
     })
 }
 
-/// Closes a lane: its account takes nothing new and its gateway sees these credentials no more.
+/// Closes a lane: its account takes nothing new and its gateway is asked no more, or sees these credentials no more.
 pub(in crate::store::sqlite) fn close_lane(
     unit: &mut Unit<'_>,
     closing: &LaneClosing,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    unit.connection
-        .prepare_cached(
-            "INSERT INTO lanes (account, rejected_credentials, change_time) VALUES (?1, ?2, ?3) \
-             ON CONFLICT DO UPDATE SET rejected_credentials = ?2, change_time = ?3",
-        )?
-        .execute(params![
-            closing.account.as_str(),
-            closing.credentials.as_bytes(),
-            micros(now)
-        ])
-        .map(drop)
+    let account = closing.account.as_str();
+    match closing.cause {
+        ClosingCause::Credentials(version) => unit
+            .connection
+            .prepare_cached(
+                "INSERT INTO lanes (account, rejected_credentials, change_time) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT DO UPDATE SET rejected_credentials = ?2, change_time = ?3",
+            )?
+            .execute(params![account, version.as_bytes(), micros(now)]),
+        ClosingCause::NoCredit => unit
+            .connection
+            .prepare_cached(
+                "INSERT INTO lanes (account, no_credit, change_time) VALUES (?1, 1, ?2) \
+                 ON CONFLICT DO UPDATE SET no_credit = 1, change_time = ?2",
+            )?
+            .execute(params![account, micros(now)]),
+    }
+    .map(drop)
 }
 
 /// Whether a lane may work with these credentials: others than the rejected ones open it again.
