@@ -7,30 +7,24 @@ mod gateways;
 mod parts;
 mod readiness;
 mod reporting;
+mod running;
 mod watching;
 
 pub use parts::judge_template;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use thiserror::Error;
-use tokio::{
-    net::TcpListener,
-    sync::{oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::server::Router};
-use tonic_health::server::HealthReporter;
 
 use reporting::ReportsPort;
 
 use crate::{
-    admin::{self, Readiness},
     clock::{Clock, SteadyClock},
     config::{Settings, StoreLocation},
-    dispatch::{Dispatcher, LaneSettings, OnUncertain},
+    dispatch::{LaneSettings, OnUncertain},
     gateway::GatewaySetupError,
     grpc, http_port,
     intake::Intake,
@@ -40,13 +34,9 @@ use crate::{
         sealing::{KeyFileError, Sealer},
         sqlite::{OpenStoreError, SqliteOptions, SqliteStore},
     },
-    telemetry::{self, names},
+    telemetry,
 };
 
-/// How often the gauges are set and old samples of histograms are folded.
-const METRICS_EVERY: Duration = Duration::from_secs(5);
-/// How often it is looked whether the last connection has let go of the store.
-const STORE_IS_FREE_EVERY: Duration = Duration::from_millis(5);
 /// Threads that read the embedded store.
 const STORE_READERS: usize = 2;
 
@@ -206,91 +196,6 @@ impl App {
     pub fn reports_address(&self) -> Option<io::Result<SocketAddr>> {
         self.reports.as_ref().map(ReportsPort::address)
     }
-
-    /// Serves until `stop` resolves; then takes nothing new, finishes or records what is under way within the grace time,
-    /// and closes the store.
-    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let shared: Arc<dyn Store> = self.store.clone();
-        let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
-        let stopping = self.services.stop.clone();
-        let watching = watching::start(
-            self.tailer,
-            &shared,
-            &self.clock,
-            self.changes_kept,
-            &stopping,
-        );
-        let aliases = tokio::spawn(self.services.accounts.aliases().keep(stopping.clone()));
-        let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
-        let (ready, is_ready) = watch::channel(Readiness::Ready);
-        let (health, router) = with_health(self.services, self.limits).await?;
-        let telling = tokio::spawn(readiness::tell(
-            self.store.clone(),
-            ready,
-            health.clone(),
-            stopping.clone(),
-        ));
-        let telling_accounts = tokio::spawn(readiness::tell_accounts(
-            self.store.clone(),
-            health.clone(),
-            stopping.clone(),
-        ));
-        let probing = tokio::spawn(readiness::probe(
-            self.store.clone(),
-            self.clock.clone(),
-            stopping.clone(),
-        ));
-        let serving = serve_grpc(router, self.grpc, self.limits, grpc_closing.clone());
-        let metrics = self.metrics.clone();
-        let pages = tokio::spawn(http_port::serve(
-            self.admin,
-            admin::router(is_ready, Arc::new(move || metrics.render())),
-            (self.admin_limits, admin::PORT),
-            http_closing.clone(),
-        ));
-        let reports = self.reports.map(|port| port.serve(http_closing.clone()));
-        let gauges = tokio::spawn(keep_gauges(
-            shared,
-            self.metrics,
-            self.clock,
-            stopping.clone(),
-        ));
-
-        stop.await;
-        tracing::info!("stop: nothing new is taken; what is under way is finished");
-        stopping.cancel();
-        let grace = self.grace;
-        // While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any
-        // case a little before the grace time is over, so that answers which are on their way get through.
-        let closing = async {
-            let (_, accounts, ..) = tokio::join!(
-                telling,
-                telling_accounts,
-                probing,
-                gauges,
-                aliases,
-                watching
-            );
-            let _ = tokio::time::timeout(grace.mul_f64(0.8), dispatcher.drain()).await;
-            readiness::tell_no_more(health, &accounts.unwrap_or_default()).await;
-            grpc_closing.cancel();
-            let _ = serving.await;
-            // Reports are taken as long as requests are under way: each of them may be about one.
-            dispatcher.drain().await;
-            http_closing.cancel();
-            let _ = pages.await;
-            if let Some(reports) = reports {
-                let _ = reports.await;
-            }
-            close_store(self.store).await;
-        };
-        if tokio::time::timeout(grace, closing).await.is_err() {
-            tracing::warn!(
-                "stop: the grace time is over (grpc.shutdown_grace_seconds); what was being submitted becomes UNCERTAIN at the next start"
-            );
-        }
-        Ok(())
-    }
 }
 
 /// Settles what the last process left behind, before anything is taken.
@@ -357,97 +262,4 @@ fn open_store(settings: &Settings, sealer: &Arc<Sealer>) -> Result<SqliteStore, 
     };
     let store = SqliteStore::open(&options, Arc::clone(sealer))?;
     Ok(store.answering_within(settings.store.max_wait))
-}
-
-async fn with_health(
-    services: grpc::Services,
-    limits: grpc::Limits,
-) -> Result<(HealthReporter, Router), StartError> {
-    let (reporter, service) = tonic_health::server::health_reporter();
-    for name in [grpc::DELIVERY_SERVICE, grpc::ACCOUNT_SERVICE] {
-        reporter
-            .set_service_status(name, tonic_health::ServingStatus::Serving)
-            .await;
-    }
-    let router = grpc::router(
-        services,
-        |routes: Routes| routes.add_service(service),
-        limits,
-    )
-    .map_err(|error| StartError::Internal(error.to_string()))?;
-    Ok((reporter, router))
-}
-
-fn serve_grpc(
-    router: Router,
-    listener: TcpListener,
-    limits: grpc::Limits,
-    closing: CancellationToken,
-) -> JoinHandle<()> {
-    let connections = grpc::accept_within(
-        grpc::ConnectionLimits {
-            max_connections: limits.max_connections,
-            arrival_timeout: limits.arrival_timeout,
-            closing: closing.clone(),
-        },
-        listener,
-    );
-    tokio::spawn(async move {
-        let served = router
-            .serve_with_incoming_shutdown(connections, closing.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "grpc: the server ended; restart the service");
-        }
-    })
-}
-
-async fn keep_gauges(
-    store: Arc<dyn Store>,
-    metrics: PrometheusHandle,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) {
-    let mut shown = std::collections::HashSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep(METRICS_EVERY) => {}
-        }
-        metrics.run_upkeep();
-        let Ok(waiting) = store.waiting().await else {
-            continue;
-        };
-        for account in shown.drain() {
-            metrics::gauge!(names::QUEUE_LENGTH, "account" => account).set(0.0);
-        }
-        for (account, deliveries) in waiting {
-            let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
-            metrics::gauge!(names::QUEUE_LENGTH, "account" => account.to_string())
-                .set(f64::from(deliveries));
-            shown.insert(account.to_string());
-        }
-    }
-}
-
-/// Folds the store's log away and ends its threads, off the reactor. Where the grace time is over before, the next start
-/// does what is left.
-async fn close_store(mut store: Arc<SqliteStore>) {
-    // Tasks of connections that have just ended may not have been taken down yet.
-    let store = loop {
-        match Arc::try_unwrap(store) {
-            Ok(store) => break store,
-            Err(shared) => store = shared,
-        }
-        tokio::time::sleep(STORE_IS_FREE_EVERY).await;
-    };
-    let (tell, closed) = oneshot::channel();
-    // Not one of the runtime's threads: those are waited for at its end, however long the disk takes.
-    std::thread::spawn(move || {
-        store.close();
-        let _ = tell.send(());
-    });
-    if closed.await.is_err() {
-        tracing::error!("stop: the store was not closed cleanly; the next start repairs it");
-    }
 }

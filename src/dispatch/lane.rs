@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     notes,
     settle::{OnUncertain, Rules},
-    turn::{Assignment, Core, Ended, Summary, pauses},
+    turn::{AccountFault, Assignment, Core, Ended, Summary, pauses},
 };
 use crate::{
     clock::Clock,
@@ -362,12 +362,15 @@ impl Lane {
         self.report.last_failure.clone_from(&summary.failure);
         if summary.answered {
             self.report.last_success = Some(now);
-            self.is_known_there = !summary.credentials_rejected;
+            self.is_known_there = summary.account != Some(AccountFault::CredentialsRejected);
         }
-        if summary.credentials_rejected {
-            tracing::error!(account = %self.core.settings.account, "{REJECTED}");
-        } else if summary.no_credit {
-            tracing::error!(account = %self.core.settings.account, "{NO_CREDIT}");
+        let complaint = match summary.account {
+            Some(AccountFault::CredentialsRejected) => Some(REJECTED),
+            Some(AccountFault::NoCredit) => Some(NO_CREDIT),
+            None => None,
+        };
+        if let Some(complaint) = complaint {
+            tracing::error!(account = %self.core.settings.account, "{complaint}");
         }
         self.report.credit = self.core.settings.gateway.credit();
         notes::credit(&self.core.settings.account, self.report.credit);

@@ -137,14 +137,14 @@ impl Core {
             (*id, Settlement::Failed { reason, code: None })
         });
         let settlements = settlements.into_iter().chain(unreadable).collect();
-        let cause = match (summary.credentials_rejected, summary.no_credit) {
-            (true, _) => Some(ClosingCause::Credentials(self.settings.credentials)),
-            (false, true) => Some(ClosingCause::NoCredit),
-            (false, false) => None,
-        };
-        let closing = cause.map(|cause| LaneClosing {
+        let closing = summary.account.map(|fault| LaneClosing {
             account: self.settings.account.clone(),
-            cause,
+            cause: match fault {
+                AccountFault::CredentialsRejected => {
+                    ClosingCause::Credentials(self.settings.credentials)
+                }
+                AccountFault::NoCredit => ClosingCause::NoCredit,
+            },
         });
         self.settle_until_kept(assignment.token, settlements, closing)
             .await;
@@ -193,8 +193,15 @@ pub(super) struct Summary {
     /// Some message is known not to have been sent and may go elsewhere.
     pub(super) not_sent: bool,
     pub(super) failure: Option<Reason>,
-    pub(super) credentials_rejected: bool,
-    pub(super) no_credit: bool,
+    /// What the gateway says about the account as a whole.
+    pub(super) account: Option<AccountFault>,
+}
+
+/// What a gateway may say about an account as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AccountFault {
+    CredentialsRejected,
+    NoCredit,
 }
 
 impl Summary {
@@ -208,20 +215,21 @@ impl Summary {
                 matches!(outcome, Outcome::Rejected { verdict, .. } if *verdict == wanted)
             })
         };
-        let credentials_rejected = says(Verdict::Credentials);
-        let no_credit = says(Verdict::Quota);
+        let account = if says(Verdict::Credentials) {
+            Some(AccountFault::CredentialsRejected)
+        } else {
+            says(Verdict::Quota).then_some(AccountFault::NoCredit)
+        };
         Self {
             failed,
             answered: submitted > 0 && !failed,
-            not_sent: credentials_rejected
-                || no_credit
+            not_sent: account.is_some()
                 || told().any(|outcome| matches!(outcome, Outcome::NotSent { .. })),
             failure: failures
                 .first()
                 .filter(|_| failed)
                 .map(|&reason| reason.clone()),
-            credentials_rejected,
-            no_credit,
+            account,
         }
     }
 
@@ -232,8 +240,7 @@ impl Summary {
             answered: false,
             not_sent: false,
             failure: Some(Reason::known(Reason::ATTEMPT_INTERRUPTED)),
-            credentials_rejected: false,
-            no_credit: false,
+            account: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Outcome, Verdict, http::ExchangeError};
 use crate::domain::Reason;
 
 /// What an exchange without a whole answer says.
-pub(super) fn of_failure(error: &ExchangeError) -> Outcome {
+pub(super) fn of_failure(error: ExchangeError) -> Outcome {
     match error {
         ExchangeError::NotStarted { .. } => Outcome::NotSent {
             reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
@@ -18,7 +18,7 @@ pub(super) fn of_failure(error: &ExchangeError) -> Outcome {
         ExchangeError::Broken {
             status: Some(status),
             ..
-        } if !status.is_success() => of_status(*status),
+        } if !status.is_success() => of_status(status),
         ExchangeError::Broken { .. } => unknown(),
     }
 }
@@ -131,7 +131,7 @@ mod tests {
                 "not sent GATEWAY_HTTP_503",
             ),
         ] {
-            assert_eq!(brief(&of_failure(&error)), expected, "{error:?}");
+            assert_eq!(brief(&of_failure(error)), expected, "{error:?}");
         }
     }
 

@@ -52,7 +52,7 @@ async fn start(first: Option<&str>, script: Script, second: &Simulator) -> TestA
                 .find(|line| line.starts_with("endpoint = "))
                 .unwrap();
             let there = format!("endpoint = \"{first}\"");
-            files.change("administrations/madrid.toml", &line.to_owned(), &there);
+            files.change("administrations/madrid.toml", line, &there);
         }
     })
     .await

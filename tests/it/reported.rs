@@ -9,6 +9,7 @@ use clave_otp::{
     simulator::{Action, Gate, Match, ReportEnding, ReportStep, Script, WrittenAs},
 };
 
+use crate::simulator::client;
 use crate::support::{Files, MADRID_LOGIN, TestApp, request, request_at, request_to, soon};
 
 const PROTOCOLS: [&str; 2] = ["soap", "rest"];
@@ -252,7 +253,7 @@ async fn nobody_comes_in_with_a_wrong_address() {
     assert_eq!(token.len(), 32);
     let other_token = token.replacen(|_: char| true, "x", 1);
     let delivery = accepted.name.strip_prefix("deliveries/").unwrap();
-    let client = reqwest_client();
+    let client = client();
     let body = deliver_by(&app.simulator.ledger().messages()[0]);
     for wrong in [
         format!("{before_token}/{other_token}"),
@@ -294,11 +295,6 @@ fn deliver_by(message: &clave_otp::simulator::ReceivedMessage) -> String {
     )
 }
 
-fn reqwest_client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_and_a_log_in_may_be_asked_for() {
     let script = Script::new().on(Match::always(), Action::NoReport);
@@ -307,7 +303,7 @@ async fn sources_and_a_log_in_may_be_asked_for() {
     })
     .await;
     let url = report_url(&mut app).await;
-    let client = reqwest_client();
+    let client = client();
     assert_eq!(
         client.get(&url).send().await.unwrap().status(),
         404,
@@ -344,7 +340,7 @@ async fn what_is_too_large_or_no_report_is_refused_and_the_next_one_taken() {
         let accepted = app.accepted(request()).await;
         until(&mut app, &accepted.name, DeliveryState::Sent).await;
         let url = report_url(&mut app).await;
-        let client = reqwest_client();
+        let client = client();
         let (own, other) = match protocol {
             "soap" => ("text/xml", "application/json"),
             _ => ("application/json", "text/xml"),

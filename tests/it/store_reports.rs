@@ -182,17 +182,17 @@ async fn a_report_that_came_before_the_process_died_settles_the_delivery_at_the_
     story
         .effect(report(Some(story.id), "m1", News::Delivered))
         .await;
-    let Story { store, id, .. } = story;
-    store.close();
-    let store = open(directory.path());
+    let id = story.id;
+    story.store.close();
+    let reopened = open(directory.path());
     let recovery = Recovery {
         now: noon(),
         // A resend would be a second SMS: it has arrived.
         resend_once: vec![account()],
     };
-    let recovered = store.recover(recovery).await.unwrap();
+    let recovered = reopened.recover(recovery).await.unwrap();
     assert_eq!((recovered.reported, recovered.waiting), (1, 1));
-    let state_of = async |id| store.delivery(id).await.unwrap().unwrap().state;
+    let state_of = async |id| reopened.delivery(id).await.unwrap().unwrap().state;
     assert_eq!(state_of(id).await, DeliveryState::Delivered);
     assert_eq!(state_of(other).await, DeliveryState::Accepted);
 }
@@ -201,17 +201,17 @@ async fn a_report_that_came_before_the_process_died_settles_the_delivery_at_the_
 async fn what_a_dead_process_left_uncertain_can_still_be_settled_by_a_report() {
     let directory = tempfile::tempdir().unwrap();
     let story = Story::begin(directory.path()).await;
-    let Story { store, id, .. } = story;
-    store.close();
-    let store = open(directory.path());
+    let id = story.id;
+    story.store.close();
+    let reopened = open(directory.path());
     let recovery = Recovery {
         now: noon(),
         resend_once: Vec::new(),
     };
-    assert_eq!(store.recover(recovery).await.unwrap().uncertain, 1);
-    let uncertain = store.delivery(id).await.unwrap().unwrap();
+    assert_eq!(reopened.recover(recovery).await.unwrap().uncertain, 1);
+    let uncertain = reopened.delivery(id).await.unwrap().unwrap();
     assert_eq!(uncertain.report_deadline, Some(noon() + WINDOW));
-    let applied = store
+    let applied = reopened
         .apply_report(report(Some(id), "m1", failed()))
         .await
         .unwrap();

@@ -151,7 +151,7 @@ impl Gateway for SoapGateway {
 fn outcome(result: &Result<Answer, ExchangeError>, codes: &CodeMap) -> Outcome {
     match result {
         Ok(answer) => outcome_of_answer(answer.status, &answer.body, codes),
-        Err(error) => of_failure(error),
+        Err(error) => of_failure(*error),
     }
 }
 

@@ -170,7 +170,7 @@ fn outcomes(result: &Result<Answer, ExchangeError>, count: usize, codes: &CodeMa
             return outcomes_of_body(&answer.body, count, codes);
         }
         Ok(answer) => of_status(answer.status),
-        Err(error) => of_failure(error),
+        Err(error) => of_failure(*error),
     };
     vec![same_for_all; count]
 }
