@@ -15,7 +15,7 @@ use crate::support::{Files, MADRID_LOGIN, TestApp, request, request_at, request_
 const PROTOCOLS: [&str; 2] = ["soap", "rest"];
 
 /// Makes Madrid's account speak this protocol and listen for reports.
-fn speak(files: &Files, protocol: &str) {
+pub fn speak(files: &Files, protocol: &str) {
     let file = "administrations/madrid.toml";
     let text = std::fs::read_to_string(files.path(file)).unwrap();
     let line = text
@@ -53,7 +53,7 @@ async fn start_with(protocol: &str, script: Script, change: impl FnOnce(&Files))
     .await
 }
 
-async fn report_url(app: &mut TestApp) -> String {
+pub async fn report_url(app: &mut TestApp) -> String {
     let name = "accounts/madrid-mn".into();
     let account = app.accounts.get_account(GetAccountRequest { name }).await;
     account.unwrap().into_inner().account.unwrap().report_url

@@ -6,14 +6,21 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use clave_otp::{
     clock::SystemClock,
-    grpc::proto::{CreateDeliveryRequest, ListDeliveriesRequest},
-    simulator::{Action, Gate, Match, Script, codes::WRONG_NUMBER},
+    grpc::proto::{CreateDeliveryRequest, DeliveryState, GetAccountRequest, ListDeliveriesRequest},
+    simulator::{Action, Gate, Match, ReportStep, Script, codes::WRONG_NUMBER},
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{BARCELONA, BARCELONA_LOGIN, PASSWORD, TestApp, request, soon, store_bytes};
+use crate::{
+    reported::{report_url, speak},
+    simulator::client,
+    support::{
+        BARCELONA, BARCELONA_LOGIN, MADRID_LOGIN, PASSWORD, TestApp, request, soon, store_bytes,
+    },
+};
 
 /// Keeps everything that is logged.
 #[derive(Clone, Default)]
@@ -45,6 +52,9 @@ const NUMBER: &str = "600123987";
 const REJECTED_NUMBER: &str = "600123005";
 const DROPPED_NUMBER: &str = "600123006";
 
+/// What a platform writes beside a status.
+const CITIZENS_WORDS: &str = "Kanarie-Worte";
+
 /// Every value that must not be seen; a part of the composed text stands for the text.
 const CANARIES: [&str; 7] = [
     CODE,
@@ -57,7 +67,11 @@ const CANARIES: [&str; 7] = [
 ];
 
 fn assert_clean(what: &str, bytes: &[u8]) {
-    for canary in CANARIES {
+    assert_clean_of(&CANARIES, what, bytes);
+}
+
+fn assert_clean_of(canaries: &[&str], what: &str, bytes: &[u8]) {
+    for canary in canaries {
         let found = bytes
             .windows(canary.len())
             .position(|window| window == canary.as_bytes());
@@ -181,7 +195,76 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
 
 /// A page of the admin port.
 async fn reqwest_text(url: &str) -> String {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
-    client.get(url).send().await.unwrap().text().await.unwrap()
+    client()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_the_address_of_reports_or_what_a_report_says() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .init();
+    for protocol in ["soap", "rest"] {
+        let steps = vec![ReportStep::delivered().text(CITIZENS_WORDS)];
+        let script = Script::new()
+            .on(Match::phone(DROPPED_NUMBER), Action::DropAfterReading)
+            .on(Match::always(), Action::Reports(steps));
+        let clock = Arc::new(SystemClock::new());
+        let mut app = TestApp::start_with(script, clock, |files| speak(files, protocol)).await;
+        let mut answers = String::new();
+        for number in [NUMBER, DROPPED_NUMBER] {
+            let delivery = app.ends(to(number, CODE)).await;
+            assert_eq!(delivery.state(), DeliveryState::Delivered);
+            writeln!(answers, "{delivery:?}").unwrap();
+        }
+        let url = report_url(&mut app).await;
+        let token = url.rsplit('/').next().unwrap().to_owned();
+        // Strangers with half of the address, a wrong log-in, and something that is no report.
+        let client = client();
+        let body = format!("<x>{CITIZENS_WORDS} {NUMBER}</x>");
+        for place in [
+            &url,
+            &url.replace(&token, "0000"),
+            &format!("{url}/{NUMBER}"),
+        ] {
+            let sent = client
+                .post(place)
+                .header("content-type", "text/xml")
+                .body(body.clone());
+            sent.send().await.unwrap();
+        }
+        let name = "accounts/madrid-mn".into();
+        let account = app
+            .accounts
+            .get_account(GetAccountRequest { name })
+            .await
+            .unwrap();
+        writeln!(answers, "{account:?}").unwrap();
+        let authorization = BASE64.encode(format!("{MADRID_LOGIN}:{PASSWORD}"));
+        let mut canaries = vec![token.as_str(), authorization.as_str(), CITIZENS_WORDS];
+        canaries.extend(CANARIES);
+        let metrics = reqwest_text(&format!("http://{}/metrics", app.admin)).await;
+        assert!(metrics.contains("clave_otp_reports_total"), "{metrics}");
+        assert_clean_of(&canaries, "metrics", metrics.as_bytes());
+        assert_clean_of(&canaries, "answers", answers.as_bytes());
+        let settings = format!("{:?}", app.files.settings());
+        assert_clean_of(&canaries, "settings", settings.as_bytes());
+        let (files, _simulator) = app.stop().await;
+        assert_clean_of(&canaries, "the store", &store_bytes(&files.path("")));
+        let logged = log.0.lock().unwrap().clone();
+        let lines = String::from_utf8_lossy(&logged);
+        assert!(
+            lines.contains("reports: a report came"),
+            "the log was really kept"
+        );
+        assert_clean_of(&canaries, "the log", &logged);
+    }
 }
