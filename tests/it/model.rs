@@ -66,7 +66,8 @@ async fn play(events: Vec<Event>) {
                 for (call, answer) in calls.iter().zip(answers) {
                     model.follow(call, answer);
                 }
-                calls.len()
+                // An outcome, and at once the report that came before it.
+                2 * calls.len()
             }
             Event::Wait { milliseconds } => {
                 model.wait(*milliseconds);
@@ -78,7 +79,7 @@ async fn play(events: Vec<Event>) {
             } => {
                 model.put_clock_back(*back_seconds);
                 disk = disk.restart(ending, &mut model).await;
-                1
+                2
             }
         };
         let now = Observed::of(&disk).await;
@@ -88,7 +89,7 @@ async fn play(events: Vec<Event>) {
     }
     disk = disk.restart(&Ending::Closed, &mut model).await;
     let now = Observed::of(&disk).await;
-    now.follows(&seen, 1);
+    now.follows(&seen, 2);
     now.is_as(&model);
     model.assert_receipts(disk.store()).await;
 }

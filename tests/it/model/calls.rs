@@ -5,11 +5,13 @@ use std::num::NonZeroU32;
 use clave_otp::{
     domain::{
         AccountId, AttemptToken, CallerName, CredentialsVersion, DeliveryId, Dir3, EffectiveSender,
-        Encoding, Language, OneTimeCode, Purpose, Reason, Recipient, RequestId, SecretText, Sender,
+        Encoding, GatewayMessageId, Language, News, OneTimeCode, Purpose, Reason, Recipient,
+        RequestId, SecretText, Sender,
     },
     store::{
-        Acceptance, Cancellation, Content, ContentParts, LaneClosing, LeaseRequest, Leased,
-        NewDelivery, RequestKey, Settlement, Store as _, Way, sqlite::SqliteStore,
+        Acceptance, Cancellation, Content, ContentParts, HandOver, LaneClosing, LeaseRequest,
+        Leased, NewDelivery, NewReport, ReportEffect, RequestKey, Settlement, Store as _, Way,
+        sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -44,6 +46,18 @@ pub enum Step {
         entries: Vec<Entry>,
         rejected_credentials: Option<u8>,
     },
+    /// What a gateway says later, rightly or wrongly, about any delivery.
+    Report {
+        which: u8,
+        account: u8,
+        message: u8,
+        saying: Saying,
+    },
+    /// One account cannot send; the other one takes over.
+    HandOver {
+        from: u8,
+        what_was_tried: bool,
+    },
     OpenLane {
         account: u8,
         credentials: u8,
@@ -76,6 +90,28 @@ pub enum Kind {
     Uncertain { reports: bool },
 }
 
+/// What a gateway says in a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saying {
+    Delivered,
+    Failed,
+    Waiting,
+}
+
+impl Saying {
+    pub fn news(self) -> News {
+        match self {
+            Self::Delivered => News::Delivered,
+            Self::Failed => News::Failed(Reason::known(Reason::REPORTED_REJECTED)),
+            Self::Waiting => News::Waiting,
+        }
+    }
+}
+
+pub fn message_id(number: u8) -> GatewayMessageId {
+    GatewayMessageId::parse(&format!("m{number}")).unwrap()
+}
+
 pub fn step() -> impl Strategy<Value = Step> {
     let seldom = || prop::bool::weighted(0.12);
     let account = 0..2_u8;
@@ -95,6 +131,12 @@ pub fn step() -> impl Strategy<Value = Step> {
                 lease, wrong_token, entries, rejected_credentials,
             }
         ),
+        3 => (0..20_u8, account.clone(), 0..2_u8, saying()).prop_map(
+            |(which, account, message, saying)| Step::Report { which, account, message, saying }
+        ),
+        1 => (account.clone(), any::<bool>()).prop_map(
+            |(from, what_was_tried)| Step::HandOver { from, what_was_tried }
+        ),
         1 => (account.clone(), 0..2_u8).prop_map(|(account, credentials)| Step::OpenLane { account, credentials }),
         1 => (account.clone(), seldom()).prop_map(|(account, pause)| if pause {
             Step::PauseLane { account }
@@ -102,6 +144,14 @@ pub fn step() -> impl Strategy<Value = Step> {
             Step::ResumeLane { account }
         }),
         1 => Just(Step::ExpireOverdue),
+    ]
+}
+
+fn saying() -> impl Strategy<Value = Saying> {
+    prop_oneof![
+        3 => Just(Saying::Delivered),
+        2 => Just(Saying::Failed),
+        1 => Just(Saying::Waiting),
     ]
 }
 
@@ -126,7 +176,7 @@ impl Kind {
         let deadline = |reports: bool| reports.then(|| now + jiff::SignedDuration::from_hours(1));
         match *self {
             Self::Sent { reports } => Settlement::Sent {
-                message_id: None,
+                message_id: reports.then(|| message_id(0)),
                 report_deadline: deadline(reports),
             },
             Self::Failed => Settlement::Failed {
@@ -158,6 +208,8 @@ pub struct Accepting {
     pub key: RequestKey,
     pub other_content: bool,
     pub account: AccountId,
+    /// Whether the other account may carry it too.
+    pub has_other_way: bool,
     pub recipient: Recipient,
     pub create_time: Timestamp,
     pub expire_time: Timestamp,
@@ -192,19 +244,19 @@ impl Accepting {
         })
     }
 
+    /// The account that may carry it besides its own.
+    pub fn other_account(&self) -> Option<AccountId> {
+        self.has_other_way.then(|| other_than(&self.account))
+    }
+
     fn new_delivery(&self) -> NewDelivery {
         NewDelivery {
             id: self.id,
             key: self.key.clone(),
             content: self.content(),
             administration: administration(),
-            way: Way {
-                account: self.account.clone(),
-                queue_limit: NonZeroU32::new(u32::try_from(QUEUE_LIMIT).unwrap()).unwrap(),
-                sender: Sender::Common,
-                effective_sender: EffectiveSender::national(&Sender::Common),
-            },
-            other_ways: Vec::new(),
+            way: way(self.account.clone()),
+            other_ways: self.other_account().map(way).into_iter().collect(),
             recipient: self.recipient.clone(),
             text: SecretText::new(self.text()),
             purpose: Purpose::Login,
@@ -224,6 +276,23 @@ pub fn administration() -> Dir3 {
 
 pub fn account(number: u8) -> AccountId {
     AccountId::parse(["madrid-mn", "madrid-two"][usize::from(number)]).unwrap()
+}
+
+pub fn other_than(of: &AccountId) -> AccountId {
+    account(u8::from(*of == account(0)))
+}
+
+fn way(account: AccountId) -> Way {
+    Way {
+        account,
+        queue_limit: queue_limit(),
+        sender: Sender::Common,
+        effective_sender: EffectiveSender::national(&Sender::Common),
+    }
+}
+
+pub fn queue_limit() -> NonZeroU32 {
+    NonZeroU32::new(u32::try_from(QUEUE_LIMIT).unwrap()).unwrap()
 }
 
 pub fn credentials(number: u8) -> CredentialsVersion {
@@ -255,6 +324,8 @@ pub enum Call {
         closing: Option<LaneClosing>,
         now: Timestamp,
     },
+    Report(NewReport),
+    HandOver(HandOver),
     OpenLane {
         account: AccountId,
         credentials: CredentialsVersion,
@@ -276,6 +347,8 @@ pub enum Answer {
     Cancel(Cancellation),
     Lease(Leased),
     Done,
+    Report(ReportEffect),
+    HandOver(u64),
     OpenLane(bool),
     ExpireOverdue(u64),
 }
@@ -295,6 +368,13 @@ impl Call {
                 let settled = store.settle(*token, settlements.clone(), closing.clone(), *now);
                 settled.await.unwrap();
                 Answer::Done
+            }
+            Self::Report(report) => {
+                let applied = store.apply_report(report.clone()).await.unwrap();
+                Answer::Report(applied.effect)
+            }
+            Self::HandOver(request) => {
+                Answer::HandOver(store.hand_over(request.clone()).await.unwrap())
             }
             Self::OpenLane {
                 account,

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clave_otp::{
     domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, DeliveryState, Reason},
     store::{
-        Acceptance, Cancellation, ClosingCause, LaneClosing, LaneClosure, LeaseRequest, Leased,
-        Receipt, Recovered, Settlement, Store as _, sqlite::SqliteStore,
+        Acceptance, Cancellation, ClosingCause, HandOver, LaneClosing, LaneClosure, LeaseRequest,
+        Leased, NewReport, Receipt, Recovered, ReportEffect, Settlement, Store as _, Which,
+        sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -85,6 +86,12 @@ impl Model {
                     self.rejected.insert(account.clone(), *version);
                 }
             }
+            (Call::Report(report), Answer::Report(answer)) => {
+                assert_eq!(answer, self.report(report));
+            }
+            (Call::HandOver(request), Answer::HandOver(answer)) => {
+                assert_eq!(answer, self.hand_over(request));
+            }
             (
                 Call::OpenLane {
                     account,
@@ -114,17 +121,59 @@ impl Model {
                 Acceptance::Reused
             };
         }
-        if self.waiting(&new.account) >= QUEUE_LIMIT {
-            return Acceptance::QueueFull;
-        }
-        if let Some(closure) = self.closure_of(&new.account) {
-            return Acceptance::LaneClosed(closure);
-        }
+        let other = new.other_account();
+        let ways = || std::iter::once(&new.account).chain(&other);
+        let Some(account) = ways().find(|account| self.refusal_of(account).is_none()) else {
+            return self.refusal_of(&new.account).unwrap();
+        };
+        let kept = Kept::new(new, account);
         self.supersede(new);
-        let kept = Kept::new(new);
         let delivery = kept.delivery.clone();
         self.kept.push(kept);
         Acceptance::Stored(delivery)
+    }
+
+    fn refusal_of(&self, account: &AccountId) -> Option<Acceptance> {
+        if self.waiting(account) >= QUEUE_LIMIT {
+            return Some(Acceptance::QueueFull);
+        }
+        self.closure_of(account).map(Acceptance::LaneClosed)
+    }
+
+    /// A report counts for a delivery that its account has tried, and once.
+    fn report(&mut self, new: &NewReport) -> ReportEffect {
+        let about = |kept: &&mut Kept| {
+            Some(kept.delivery.id) == new.report.delivery && kept.tried.contains(&new.account)
+        };
+        match self.kept.iter_mut().find(about) {
+            Some(kept) => kept.hears(&new.report, new.receive_time),
+            None => ReportEffect::Unknown,
+        }
+    }
+
+    /// What waits, was never perhaps sent, has time left and another way, as far as that has places.
+    fn hand_over(&mut self, request: &HandOver) -> u64 {
+        let to = &request.to[0].account;
+        let mut places = QUEUE_LIMIT.saturating_sub(self.waiting(to));
+        let mut moved = 0;
+        for kept in &mut self.kept {
+            let was_tried = kept.delivery.attempts > 0;
+            let goes = kept.delivery.account == request.from
+                && kept.is_waiting()
+                && kept.asked.has_other_way
+                && !kept.maybe_sent
+                && (was_tried || request.which == Which::AllThatWait)
+                && kept.delivery.expire_time > request.now
+                && places > 0;
+            if goes {
+                kept.delivery.account = to.clone();
+                kept.delivery.update_time = request.now;
+                kept.not_before = Timestamp::UNIX_EPOCH;
+                places -= 1;
+                moved += 1;
+            }
+        }
+        moved
     }
 
     fn closure_of(&self, account: &AccountId) -> Option<LaneClosure> {
@@ -175,7 +224,7 @@ impl Model {
         let closed = self.closure_of(&request.account);
         assert_eq!(answer.closed, closed);
         assert_eq!(answer.unreadable, []);
-        let waits = |kept: &Kept| kept.asked.account == request.account && kept.is_waiting();
+        let waits = |kept: &Kept| kept.delivery.account == request.account && kept.is_waiting();
         let mut taken = Vec::new();
         let due = self
             .kept
@@ -191,6 +240,8 @@ impl Model {
             }
             kept.moves_to(DeliveryState::Sending, request.now);
             kept.delivery.attempts += 1;
+            kept.delivery.report_deadline = request.report_deadline;
+            kept.tried.insert(request.account.clone());
             kept.token = Some(answer.token);
             let work = answer.work.get(taken.len());
             assert_same_work(kept, work.expect("a delivery that is due was not leased"));
@@ -233,7 +284,13 @@ impl Model {
         let mut recovered = Recovered::default();
         for kept in &mut self.kept {
             if kept.delivery.state == DeliveryState::Sending {
-                let again = resend_once.contains(&kept.asked.account)
+                if kept.was_told_the_end() {
+                    kept.moves_to(DeliveryState::Uncertain, now);
+                    kept.delivery.reason = Some(Reason::known(Reason::ATTEMPT_INTERRUPTED));
+                    recovered.reported += u64::from(kept.is_settled_by_what_it_heard(now));
+                    continue;
+                }
+                let again = resend_once.contains(&kept.delivery.account)
                     && !kept.maybe_sent
                     && !kept.superseded
                     && kept.delivery.expire_time > now;

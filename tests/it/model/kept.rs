@@ -1,11 +1,13 @@
 //! One delivery in the model, and how it moves.
 
+use std::collections::BTreeSet;
+
 use clave_otp::{
     domain::{
-        AttemptToken, Delivery, DeliveryState, Destination, EffectiveSender, Encoding, Language,
-        Purpose, Reason, Sender,
+        AccountId, AttemptToken, Delivery, DeliveryState, Destination, EffectiveSender, Encoding,
+        GatewayMessageId, Language, News, Purpose, Reason, Report, Sender,
     },
-    store::{Settlement, Work},
+    store::{ReportEffect, Settlement, Work},
 };
 use jiff::Timestamp;
 
@@ -22,13 +24,19 @@ pub struct Kept {
     pub maybe_sent: bool,
     /// A newer code came while it was being sent: it is not sent again.
     pub superseded: bool,
+    /// The accounts that have tried it.
+    pub tried: BTreeSet<AccountId>,
+    /// What gateways have said about it: of which message, what.
+    heard: Vec<(GatewayMessageId, News)>,
 }
 
 impl Kept {
-    pub fn new(asked: &Accepting) -> Self {
+    pub fn new(asked: &Accepting, account: &AccountId) -> Self {
         Self {
             asked: asked.clone(),
-            delivery: stored(asked),
+            delivery: stored(asked, account),
+            tried: BTreeSet::new(),
+            heard: Vec::new(),
             not_before: Timestamp::UNIX_EPOCH,
             token: None,
             maybe_sent: false,
@@ -79,14 +87,16 @@ impl Kept {
     pub fn settle(&mut self, settlement: &Settlement, now: Timestamp) {
         self.delivery.gateway_code = None;
         self.delivery.reason = None;
-        self.delivery.report_deadline = None;
+        self.delivery.gateway_message_id = None;
         match settlement {
             Settlement::Sent {
-                report_deadline, ..
+                report_deadline,
+                message_id,
             } => {
                 self.moves_to(DeliveryState::Sent, now);
                 self.delivery.submit_time = Some(now);
-                self.delivery.report_deadline = *report_deadline;
+                self.delivery.gateway_message_id.clone_from(message_id);
+                self.has_until(*report_deadline);
             }
             Settlement::Failed { reason, code } => {
                 self.ends_unsent(DeliveryState::Failed, now);
@@ -117,9 +127,86 @@ impl Kept {
             } => {
                 self.moves_to(DeliveryState::Uncertain, now);
                 self.delivery.reason = Some(reason.clone());
-                self.delivery.report_deadline = *report_deadline;
+                self.has_until(*report_deadline);
             }
         }
+        self.is_settled_by_what_it_heard(now);
+    }
+
+    fn has_until(&mut self, deadline: Option<Timestamp>) {
+        self.delivery.report_deadline = deadline.or(self.delivery.report_deadline);
+    }
+
+    /// A report comes in.
+    pub fn hears(&mut self, report: &Report, now: Timestamp) -> ReportEffect {
+        let message = report.message_id.clone().unwrap();
+        let saying = (message.clone(), report.news.clone());
+        if self.heard.contains(&saying) {
+            return ReportEffect::Repeated;
+        }
+        self.heard.push(saying);
+        let is_an_end = matches!(report.news, News::Delivered | News::Failed(_));
+        let state = self.delivery.state;
+        let is_sent = matches!(state, DeliveryState::Sent | DeliveryState::Uncertain);
+        if is_an_end && state == DeliveryState::Sending {
+            return ReportEffect::Early;
+        }
+        if is_an_end && is_sent && self.is_over(now) {
+            return ReportEffect::Late;
+        }
+        if self.ends_by(&message, &report.news, now) {
+            return ReportEffect::Settled(self.delivery.state);
+        }
+        if !state.is_always_final() {
+            self.delivery.report_time = Some(now);
+        }
+        ReportEffect::Noted
+    }
+
+    /// Whether a report has told an end already.
+    pub fn was_told_the_end(&self) -> bool {
+        let mut sayings = self.heard.iter();
+        sayings.any(|(_, news)| matches!(news, News::Delivered | News::Failed(_)))
+    }
+
+    /// Good news count more than bad ones, whichever came first.
+    pub fn is_settled_by_what_it_heard(&mut self, now: Timestamp) -> bool {
+        let is_good = |(_, news): &&(_, News)| matches!(news, News::Delivered);
+        let (good, bad): (Vec<_>, Vec<_>) = self.heard.iter().partition(is_good);
+        let sayings: Vec<_> = good.into_iter().chain(bad).cloned().collect();
+        sayings
+            .iter()
+            .any(|(message, news)| !self.is_over(now) && self.ends_by(message, news, now))
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        let deadline = self.delivery.report_deadline;
+        let counts = self.delivery.state != DeliveryState::Accepted;
+        counts && deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Ends the delivery if this is news that may end it.
+    fn ends_by(&mut self, message: &GatewayMessageId, news: &News, now: Timestamp) -> bool {
+        let is_sent = matches!(
+            self.delivery.state,
+            DeliveryState::Sent | DeliveryState::Uncertain
+        );
+        let waits_again = self.is_waiting() && self.delivery.attempts > 0;
+        let known = self.delivery.gateway_message_id.as_ref();
+        let is_its_only_one = !self.maybe_sent && known.is_none_or(|known| known == message);
+        let (state, reason) = match news {
+            News::Delivered if is_sent || waits_again => (DeliveryState::Delivered, None),
+            News::Failed(reason) if is_sent && is_its_only_one => {
+                (DeliveryState::Failed, Some(reason.clone()))
+            }
+            _ => return false,
+        };
+        self.moves_to(state, now);
+        self.delivery.reason = reason;
+        self.delivery.report_time = Some(now);
+        let known = &mut self.delivery.gateway_message_id;
+        known.get_or_insert_with(|| message.clone());
+        true
     }
 }
 
@@ -137,12 +224,12 @@ pub fn assert_same_work(kept: &Kept, work: &Work) {
     assert_eq!(work.maybe_sent, kept.maybe_sent);
 }
 
-fn stored(new: &Accepting) -> Delivery {
+fn stored(new: &Accepting, account: &AccountId) -> Delivery {
     Delivery {
         id: new.id,
         caller: new.key.caller.clone(),
         administration: administration(),
-        account: new.account.clone(),
+        account: account.clone(),
         state: DeliveryState::Accepted,
         reason: None,
         sender: EffectiveSender::national(&Sender::Common),

@@ -3,12 +3,15 @@
 use std::num::NonZeroU32;
 
 use clave_otp::{
-    domain::{AccountId, AttemptToken, DeliveryId, Recipient},
-    store::{ClosingCause, LaneClosing, LeaseRequest},
+    domain::{AccountId, AttemptToken, DeliveryId, Recipient, Report, ReportedStatus},
+    store::{ClosingCause, HandOver, LaneClosing, LeaseRequest, Neighbour, NewReport, Which},
 };
 
 use super::{
-    calls::{Accepting, Call, Entry, Step, account, credentials, key},
+    calls::{
+        Accepting, Call, Entry, Step, account, credentials, key, message_id, other_than,
+        queue_limit,
+    },
     expected::Model,
 };
 
@@ -44,7 +47,7 @@ impl Model {
                 limit: NonZeroU32::new(*limit).unwrap(),
                 now,
                 must_outlive: now + jiff::SignedDuration::from_secs((*margin_seconds).into()),
-                report_deadline: None,
+                report_deadline: Some(now + jiff::SignedDuration::from_hours(1)),
             }),
             Step::Settle {
                 lease,
@@ -52,6 +55,39 @@ impl Model {
                 entries,
                 rejected_credentials,
             } => self.plan_settlement(*lease, *wrong_token, entries, *rejected_credentials),
+            Step::Report {
+                which,
+                account: number,
+                message,
+                saying,
+            } => Call::Report(NewReport {
+                account: account(*number),
+                report: Report {
+                    delivery: Some(self.any(*which)),
+                    message_id: Some(message_id(*message)),
+                    recipient: None,
+                    status: ReportedStatus::of(&format!("{saying:?}")),
+                    news: saying.news(),
+                },
+                receive_time: now,
+                early_limit: NonZeroU32::MIN,
+            }),
+            Step::HandOver {
+                from,
+                what_was_tried,
+            } => Call::HandOver(HandOver {
+                from: account(*from),
+                to: vec![Neighbour {
+                    account: other_than(&account(*from)),
+                    queue_limit: queue_limit(),
+                }],
+                which: if *what_was_tried {
+                    Which::WhatWasTried
+                } else {
+                    Which::AllThatWait
+                },
+                now,
+            }),
             Step::OpenLane {
                 account: number,
                 credentials: version,
@@ -87,6 +123,7 @@ impl Model {
             key: key(request),
             other_content,
             account,
+            has_other_way: request % 3 == 0,
             recipient: Recipient::parse(&format!("+3460000{recipient:04}")).unwrap(),
             create_time: self.now,
             expire_time: self.now + jiff::SignedDuration::from_secs(life_seconds.into()),

@@ -100,6 +100,12 @@ pub(in crate::store::sqlite) fn apply_report(
             micros(*receive_time),
         ])?;
     let effect = settle(unit, &subject, message_id, &report.news, *receive_time)?;
+    if effect == ReportEffect::Noted && !subject.settleable.state.is_always_final() {
+        unit.connection
+            .prepare_cached("UPDATE deliveries SET report_time = ?2 WHERE seq = ?1")?
+            .execute(params![subject.seq, micros(*receive_time)])?;
+        unit.note_change(subject.id);
+    }
     Ok(subject.applied(effect))
 }
 
@@ -282,15 +288,7 @@ fn settle(
         Move::To(state) => state,
         Move::AfterOutcome => return Ok(ReportEffect::Early),
         Move::TooLate => return Ok(ReportEffect::Late),
-        Move::Stay => {
-            if !subject.settleable.state.is_always_final() {
-                unit.connection
-                    .prepare_cached("UPDATE deliveries SET report_time = ?2 WHERE seq = ?1")?
-                    .execute(params![subject.seq, micros(now)])?;
-                unit.note_change(subject.id);
-            }
-            return Ok(ReportEffect::Noted);
-        }
+        Move::Stay => return Ok(ReportEffect::Noted),
     };
     unit.connection
         .prepare_cached(
