@@ -1,23 +1,26 @@
 //! Every answer of the XML-RPC interface of Mensajería Negocios, and the exact bytes of its requests.
 
-use std::{collections::HashMap, fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use clave_otp::{
-    domain::{DeliveryId, Reason, Recipient, SecretText, Sender},
+    domain::Reason,
     gateway::{
-        CodeMap, CodeMeaning, Effect, Gateway as _, GatewaySetupError, InternationalFormat,
-        Message, Outcome, Verdict,
+        CodeMap, Effect, Gateway as _, GatewaySetupError, InternationalFormat, Outcome, Verdict,
         http::{HttpSettings, HttpSetupError},
         xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
     },
 };
-use mockito::{Matcher, Mock, Server, ServerGuard};
+use mockito::{Matcher, Server, ServerGuard};
 
-const LOGIN: &str = "0a1b2c3d-canary<&>@";
-const PASSWORD: &str = "canary-pass\"word'";
+use crate::gateway_common::{
+    self, LOGIN, PASSWORD, answering, closed_address, code_map, credentials, message, messages,
+    not_sent, outcome_of_redirect, refused, special_messages, uncertain, unknown,
+};
+
+const PATH: &str = "/SrvConexion";
 
 fn settings(url: &str) -> XmlRpcSettings {
-    let endpoint = format!("{url}/SrvConexion").parse().unwrap();
+    let endpoint = format!("{url}{PATH}").parse().unwrap();
     XmlRpcSettings {
         http: HttpSettings::new(endpoint),
         api_user: LOGIN.into(),
@@ -32,64 +35,13 @@ fn gateway(server: &ServerGuard) -> XmlRpcGateway {
     XmlRpcGateway::new(settings(&server.url())).unwrap()
 }
 
-fn message(number: &str, text: &str, sender: &str) -> Message {
-    Message {
-        delivery: DeliveryId::from_bytes([7; 16]),
-        recipient: Recipient::parse(number).unwrap(),
-        text: SecretText::new(text.into()),
-        sender: Sender::parse(sender).unwrap(),
-        valid_for: Duration::from_secs(600),
-    }
-}
-
-fn messages(count: usize) -> Vec<Message> {
-    vec![message("+34600000001", "su clave es 748291", "217812"); count]
-}
-
 fn golden(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/golden/xml-rpc/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-async fn answering(server: &mut ServerGuard, status: usize, body: impl AsRef<[u8]>) -> Mock {
-    server
-        .mock("POST", "/SrvConexion")
-        .with_status(status)
-        .with_body(body)
-        .expect(1)
-        .create_async()
-        .await
+    gateway_common::golden(&format!("xml-rpc/{name}"))
 }
 
 /// What two messages become when the platform answers this.
 async fn outcomes_of(status: usize, body: impl AsRef<[u8]>) -> Vec<Outcome> {
-    let mut server = Server::new_async().await;
-    let mock = answering(&mut server, status, body).await;
-    let outcomes = gateway(&server).submit(&messages(2), Duration::MAX).await;
-    mock.assert_async().await;
-    outcomes
-}
-
-fn refused(reason: &str, code: Option<i64>) -> Outcome {
-    Outcome::Rejected {
-        reason: Reason::parse(reason).unwrap(),
-        code,
-        verdict: Verdict::Message,
-    }
-}
-
-fn unknown() -> Outcome {
-    uncertain("GATEWAY_OUTCOME_UNKNOWN")
-}
-
-fn uncertain(reason: &str) -> Outcome {
-    let reason = Reason::parse(reason).unwrap();
-    Outcome::Uncertain { reason }
-}
-
-fn not_sent(reason: &str, code: Option<i64>) -> Outcome {
-    let reason = Reason::parse(reason).unwrap();
-    Outcome::NotSent { reason, code }
+    gateway_common::outcomes_of(gateway, (PATH, 2), status, body).await
 }
 
 /// 200, an array of two: `0` and `-5`.
@@ -115,16 +67,12 @@ async fn a_code_without_a_public_meaning_is_kept() {
 #[tokio::test]
 async fn the_installation_can_give_codes_a_meaning() {
     let mut server = Server::new_async().await;
-    let _mock = answering(&mut server, 200, golden("answer-other-codes.xml")).await;
-    let meaning = |reason: &str, effect| CodeMeaning {
-        reason: Reason::parse(reason).unwrap(),
-        effect,
-    };
+    let _mock = answering(&mut server, PATH, 200, golden("answer-other-codes.xml")).await;
     let mut settings = settings(&server.url());
-    settings.codes = CodeMap::new(HashMap::from([
-        (-42, meaning("NO_CREDIT", Effect::Quota)),
-        (17, meaning("TRY_LATER", Effect::Retry)),
-    ]));
+    settings.codes = code_map(&[
+        (-42, "NO_CREDIT", Effect::Quota),
+        (17, "TRY_LATER", Effect::Retry),
+    ]);
     let gateway = XmlRpcGateway::new(settings).unwrap();
     let no_credit = Outcome::Rejected {
         reason: Reason::parse("NO_CREDIT").unwrap(),
@@ -148,7 +96,7 @@ async fn a_bare_zero_says_too_little_about_several_messages() {
     let zero = golden("answer-bare-zero.xml");
     assert_eq!(outcomes_of(200, &zero).await, vec![unknown(); 2]);
     let mut server = Server::new_async().await;
-    let _mock = answering(&mut server, 200, &zero).await;
+    let _mock = answering(&mut server, PATH, 200, &zero).await;
     let found = gateway(&server).submit(&messages(1), Duration::MAX).await;
     assert_eq!(found, [Outcome::Accepted(None)]);
 }
@@ -190,14 +138,9 @@ async fn a_huge_answer_leaves_all_unknown() {
 /// An error status, whatever its body says.
 #[tokio::test]
 async fn a_status_speaks_for_all_messages() {
-    let credentials = Outcome::Rejected {
-        reason: Reason::known(Reason::GATEWAY_CREDENTIALS_REJECTED),
-        code: None,
-        verdict: Verdict::Credentials,
-    };
     for (status, expected) in [
-        (401, credentials.clone()),
-        (403, credentials),
+        (401, credentials(None)),
+        (403, credentials(None)),
         (404, refused("GATEWAY_HTTP_404", None)),
         (429, not_sent("GATEWAY_HTTP_429", None)),
         (500, uncertain("GATEWAY_HTTP_500")),
@@ -212,43 +155,17 @@ async fn a_status_speaks_for_all_messages() {
 /// 307 to an address that would accept the messages.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let mut server = Server::new_async().await;
-    let elsewhere = server
-        .mock("POST", "/elsewhere")
-        .expect(0)
-        .create_async()
-        .await;
-    let _mock = server
-        .mock("POST", "/SrvConexion")
-        .with_status(307)
-        .with_header("Location", "/elsewhere")
-        .create_async()
-        .await;
-    let found = gateway(&server).submit(&messages(1), Duration::MAX).await;
+    let found = outcome_of_redirect(gateway, PATH).await;
     assert_eq!(found, [refused("GATEWAY_HTTP_307", None)]);
-    elsewhere.assert_async().await;
 }
 
 /// Nobody listens.
 #[tokio::test]
 async fn an_unreachable_platform_was_sent_nothing() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
+    let url = closed_address();
     let gateway = XmlRpcGateway::new(settings(&url)).unwrap();
     let found = gateway.submit(&messages(2), Duration::MAX).await;
     assert_eq!(found, vec![not_sent("GATEWAY_UNREACHABLE", None); 2]);
-}
-
-fn special_messages() -> Vec<Message> {
-    vec![
-        message(
-            "+34600000001",
-            "Cl@ve: su código es 748291 <&\"'>",
-            "ClaveEspaña",
-        ),
-        message("+351912345678", "15 € [ok] α\nsegunda línea", "217812"),
-    ]
 }
 
 /// The exact bytes in both encodings: national, foreign, markup, `€` and a letter that ISO-8859-15 lacks.
@@ -269,7 +186,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
         let mut server = Server::new_async().await;
         let expected = golden(file);
         let mock = server
-            .mock("POST", "/SrvConexion")
+            .mock("POST", PATH)
             .match_header("content-type", "text/xml")
             .match_header("content-length", expected.len().to_string().as_str())
             .match_header("authorization", Matcher::Missing)
@@ -286,7 +203,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
         settings.encoding = encoding;
         settings.international_format = international_format;
         let gateway = XmlRpcGateway::new(settings).unwrap();
-        let found = gateway.submit(&special_messages(), Duration::MAX).await;
+        let found = gateway.submit(&special_messages("\n"), Duration::MAX).await;
         mock.assert_async().await;
         assert_eq!(found[0], Outcome::Accepted(None), "{file}");
     }
@@ -297,7 +214,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
 async fn a_text_that_xml_cannot_carry_fails_alone() {
     let mut server = Server::new_async().await;
     let mock = server
-        .mock("POST", "/SrvConexion")
+        .mock("POST", PATH)
         .match_body(Matcher::Regex("texto uno.*texto tres".into()))
         .with_body(golden("answer-accepted-and-wrong-number.xml"))
         .create_async()
@@ -322,7 +239,7 @@ async fn a_request_never_carries_more_than_the_limit() {
     let body = format!(
         "<methodResponse><params><param><value><array><data>{codes}</data></array></value></param></params></methodResponse>"
     );
-    let mock = answering(&mut server, 200, body).await;
+    let mock = answering(&mut server, PATH, 200, body).await;
     let gateway = gateway(&server);
     assert_eq!(gateway.batch_limit().get(), 500);
     let found = gateway.submit(&messages(501), Duration::MAX).await;
@@ -339,7 +256,7 @@ async fn settings_outcomes_and_errors_print_no_secret() {
     let echo = format!(
         "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member><member><name>faultString</name><value>{PASSWORD} +34600000001 748291</value></member></struct></value></fault></methodResponse>"
     );
-    let _mock = answering(&mut server, 200, echo).await;
+    let _mock = answering(&mut server, PATH, 200, echo).await;
     let settings = settings(&server.url());
     let mut printed = format!("{settings:?}");
     let gateway = XmlRpcGateway::new(settings.clone()).unwrap();

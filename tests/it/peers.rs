@@ -1,8 +1,11 @@
-//! Programs that nobody here wrote, on both sides of the service: a client made with grpcio and a gateway made with the
-//! XML-RPC server of Python's standard library (`tests/peers`).
+//! Programs that nobody here wrote, on both sides of the service: a client made with grpcio, a gateway made with the
+//! XML-RPC server of Python's standard library, and one made with the SOAP stack zeep (`tests/peers`).
 //!
 //! `./test` makes their Python environment. Without it a story prints that it is skipped; under `./test` and with
 //! `CI=true` that is a failure.
+
+mod soap;
+mod soap_schema;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -27,6 +30,14 @@ const PASSWORD: &str = "not-a-real-password";
 const CODES: usize = 400;
 /// How long a program may take to say where it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Names the environment that `./test` made; where it is set, nothing may be left out.
+const ENVIRONMENT: &str = "CLAVE_OTP_TEST_ENV";
+
+/// Whether a story may not be left out because a program is missing.
+fn must_run() -> bool {
+    std::env::var_os(ENVIRONMENT).is_some() || std::env::var_os("CI").is_some_and(|ci| ci == "true")
+}
 
 /// A program that runs until it is told to stop; killed when a test fails.
 struct Running {
@@ -83,15 +94,14 @@ impl Peers {
     /// `None` where their environment is missing and nobody insists on it.
     fn ready() -> Option<Self> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let insisted = std::env::var_os("CLAVE_OTP_TEST_ENV").map(PathBuf::from);
-        let must = insisted.is_some() || std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        let environment = insisted.unwrap_or_else(|| repository.join(".test-env"));
+        let environment = std::env::var_os(ENVIRONMENT).map(PathBuf::from);
+        let environment = environment.unwrap_or_else(|| repository.join(".test-env"));
         let python = environment.join("venv/bin/python");
         if python.is_file() {
             return Some(Self { python });
         }
         assert!(
-            !must,
+            !must_run(),
             "{} is missing: run ./test, which makes it",
             python.display()
         );
@@ -117,10 +127,16 @@ impl Peers {
     }
 
     fn gateway(&self, folder: &Path, delay_ms: u32) -> Gateway {
-        let record = folder.join("received.json");
         let mut command = self.program("gateway.py");
+        command.args(["--delay-ms", &delay_ms.to_string()]);
+        Self::platform(command, folder)
+    }
+
+    /// Starts a program that plays the platform, and keeps its book in the folder.
+    fn platform(mut command: Command, folder: &Path) -> Gateway {
+        let record = folder.join("received.json");
         command.arg("--record").arg(&record);
-        command.args(["--login", API_USER, "--delay-ms", &delay_ms.to_string()]);
+        command.args(["--login", API_USER]);
         let running = Running::start(command.env("PEER_PASSWORD", PASSWORD));
         let address = running.announced("listening on ");
         Gateway {
@@ -140,7 +156,7 @@ struct Gateway {
 
 impl Gateway {
     /// Stops it; what it received.
-    fn stop(self) -> Received {
+    fn stop<T: DeserializeOwned>(self) -> T {
         assert!(self.running.terminate().success(), "the gateway ends well");
         serde_json::from_slice(&fs::read(self.record).unwrap()).unwrap()
     }
@@ -268,7 +284,7 @@ fn four_hundred_codes_of_a_grpcio_client_reach_a_python_gateway_exactly_once() {
         service.running.terminate().success(),
         "status 0 after SIGTERM"
     );
-    let mut received = gateway.stop();
+    let mut received: Received = gateway.stop();
 
     assert_eq!(summary["accepted"], CODES, "{summary}");
     // Each tenth request is made twice at once, and the first twenty again later.
@@ -344,7 +360,7 @@ fn the_python_gateway_sees_two_requests_at_once_and_reads_the_declared_encoding(
         connection.read_to_string(&mut answer).unwrap();
         assert!(answer.contains("<value><int>0</int></value>"), "{answer}");
     }
-    let mut received = gateway.stop();
+    let mut received: Received = gateway.stop();
     received.messages.sort();
     assert_eq!(received.most_in_flight, 2);
     assert_eq!(received.messages.len(), 2);
