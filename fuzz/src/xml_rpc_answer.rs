@@ -8,6 +8,8 @@ use clave_otp::{
 };
 use roxmltree::{Document, Node};
 
+use super::xml::{document, only, text_of};
+
 /// What a strict reader that shares no code with the adapter finds in an answer.
 #[derive(Debug)]
 enum Said {
@@ -71,19 +73,7 @@ fn stands_there(outcome: &Outcome, place: usize, count: usize, said: &Said) -> b
 }
 
 fn read(body: &[u8]) -> Said {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // What is not ASCII is never part of a code.
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text.to_owned(),
-        Err(_) => encoding_rs::mem::decode_latin1(body).into_owned(),
-    };
-    // The declaration tells the encoding, of which nothing is needed here.
-    let (declaration, document) = text.split_once("?>").unwrap_or_default();
-    let document = match declaration.strip_prefix("<?xml") {
-        Some(_) => document,
-        None => &text,
-    };
-    match Document::parse(document) {
+    match Document::parse(&document(body)) {
         Ok(document) => said(document.root_element()).unwrap_or(Said::Nothing),
         Err(_) => Said::Noise,
     }
@@ -122,13 +112,6 @@ fn said(root: Node<'_, '_>) -> Option<Said> {
     }
 }
 
-/// The one element in another.
-fn only<'a, 'b>(node: Node<'a, 'b>) -> Option<Node<'a, 'b>> {
-    let mut elements = node.children().filter(Node::is_element);
-    let first = elements.next()?;
-    elements.next().is_none().then_some(first)
-}
-
 fn named<'a, 'b>(node: Node<'a, 'b>, name: &str) -> Option<Node<'a, 'b>> {
     only(node).filter(|inside| inside.tag_name().name() == name)
 }
@@ -137,9 +120,4 @@ fn integer(node: Node<'_, '_>) -> Option<i64> {
     let is_integer = matches!(node.tag_name().name(), "int" | "i4");
     let text = is_integer.then(|| text_of(node))?;
     text.trim().parse().ok()
-}
-
-fn text_of(node: Node<'_, '_>) -> String {
-    let parts = node.children().filter(Node::is_text);
-    parts.filter_map(|part| part.text()).collect()
 }

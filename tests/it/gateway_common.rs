@@ -65,14 +65,14 @@ pub async fn answering(
 
 /// What so many messages become when the platform at `path` answers this, once.
 pub async fn outcomes_of<G: Gateway>(
-    gateway: impl Fn(&ServerGuard) -> G,
+    gateway: impl Fn(&str) -> G,
     (path, count): (&str, usize),
     status: usize,
     body: impl AsRef<[u8]>,
 ) -> Vec<Outcome> {
     let mut server = Server::new_async().await;
     let mock = answering(&mut server, path, status, body).await;
-    let outcomes = gateway(&server)
+    let outcomes = gateway(&server.url())
         .submit(&messages(count), Duration::MAX)
         .await;
     mock.assert_async().await;
@@ -81,7 +81,7 @@ pub async fn outcomes_of<G: Gateway>(
 
 /// 307 to an address that would accept the message: what became of it.
 pub async fn outcome_of_redirect<G: Gateway>(
-    gateway: impl Fn(&ServerGuard) -> G,
+    gateway: impl Fn(&str) -> G,
     path: &str,
 ) -> Vec<Outcome> {
     let mut server = Server::new_async().await;
@@ -90,9 +90,25 @@ pub async fn outcome_of_redirect<G: Gateway>(
     let redirect = server.mock("POST", path).with_status(307);
     let redirect = redirect.with_header("Location", "/elsewhere");
     let _redirect = redirect.create_async().await;
-    let found = gateway(&server).submit(&messages(1), Duration::MAX).await;
+    let found = gateway(&server.url())
+        .submit(&messages(1), Duration::MAX)
+        .await;
     elsewhere.assert_async().await;
     found
+}
+
+/// A sound answer that calls itself something else: what became of one message.
+pub async fn outcome_of_html<G: Gateway>(
+    gateway: impl Fn(&str) -> G,
+    path: &str,
+    answer: Vec<u8>,
+) -> Vec<Outcome> {
+    let mut server = Server::new_async().await;
+    let mock = server.mock("POST", path).with_body(answer);
+    let mock = mock.with_header("Content-Type", "text/html; charset=klingon");
+    let _mock = mock.create_async().await;
+    let gateway = gateway(&server.url());
+    gateway.submit(&messages(1), Duration::MAX).await
 }
 
 /// An address at which nobody listens.

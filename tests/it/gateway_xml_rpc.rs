@@ -10,7 +10,7 @@ use clave_otp::{
         xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
     },
 };
-use mockito::{Matcher, Server, ServerGuard};
+use mockito::{Matcher, Server};
 
 use crate::gateway_common::{
     self, LOGIN, PASSWORD, answering, closed_address, code_map, credentials, message, messages,
@@ -31,8 +31,8 @@ fn settings(url: &str) -> XmlRpcSettings {
     }
 }
 
-fn gateway(server: &ServerGuard) -> XmlRpcGateway {
-    XmlRpcGateway::new(settings(&server.url())).unwrap()
+fn gateway(url: &str) -> XmlRpcGateway {
+    XmlRpcGateway::new(settings(url)).unwrap()
 }
 
 fn golden(name: &str) -> Vec<u8> {
@@ -97,7 +97,9 @@ async fn a_bare_zero_says_too_little_about_several_messages() {
     assert_eq!(outcomes_of(200, &zero).await, vec![unknown(); 2]);
     let mut server = Server::new_async().await;
     let _mock = answering(&mut server, PATH, 200, &zero).await;
-    let found = gateway(&server).submit(&messages(1), Duration::MAX).await;
+    let found = gateway(&server.url())
+        .submit(&messages(1), Duration::MAX)
+        .await;
     assert_eq!(found, [Outcome::Accepted(None)]);
 }
 
@@ -221,7 +223,7 @@ async fn a_text_that_xml_cannot_carry_fails_alone() {
         .await;
     let batch = ["texto uno", "texto\u{c}dos", "texto tres"]
         .map(|text| message("+34600000001", text, "217812"));
-    let found = gateway(&server).submit(&batch, Duration::MAX).await;
+    let found = gateway(&server.url()).submit(&batch, Duration::MAX).await;
     mock.assert_async().await;
     let expected = [
         Outcome::Accepted(None),
@@ -240,7 +242,7 @@ async fn a_request_never_carries_more_than_the_limit() {
         "<methodResponse><params><param><value><array><data>{codes}</data></array></value></param></params></methodResponse>"
     );
     let mock = answering(&mut server, PATH, 200, body).await;
-    let gateway = gateway(&server);
+    let gateway = gateway(&server.url());
     assert_eq!(gateway.batch_limit().get(), 500);
     let found = gateway.submit(&messages(501), Duration::MAX).await;
     mock.assert_async().await;

@@ -182,7 +182,7 @@ fn outcome(result: &Result<Answer, ExchangeError>, codes: &CodeMap) -> Outcome {
 /// What a whole answer says of the message: by the platform's code wherever there is one, then by the HTTP status. Without
 /// a code, success with a message id is success (clients in production; confidence B). Never panics; what it does not
 /// understand is [`Outcome::Uncertain`].
-pub fn outcome_of_answer(status: StatusCode, body: &[u8], codes: &CodeMap) -> Outcome {
+fn outcome_of_answer(status: StatusCode, body: &[u8], codes: &CodeMap) -> Outcome {
     match wire::parse_answer(body) {
         Ok(wire::Answer {
             code: Some(code),

@@ -157,27 +157,38 @@ fn outcome(result: &Result<Answer, ExchangeError>, codes: &CodeMap) -> Outcome {
 
 /// What a whole answer says of the message: by the platform's code wherever there is one, then by the fault, then by the
 /// HTTP status. Never panics; what it does not understand is [`Outcome::Uncertain`].
-pub fn outcome_of_answer(status: StatusCode, body: &[u8], codes: &CodeMap) -> Outcome {
+fn outcome_of_answer(status: StatusCode, body: &[u8], codes: &CodeMap) -> Outcome {
     let fault = Reason::known(Reason::GATEWAY_FAULT);
     match wire::parse_answer(body) {
         Ok(wire::Answer::Code { code, message_id }) => {
             status_codes::outcome(status, code, message_id, codes)
         }
+        // Success in a fault: one of the two is wrong.
+        Ok(wire::Answer::Fault {
+            code: Some(status_codes::SUCCESS),
+            ..
+        }) => unknown(),
+        Ok(wire::Answer::Fault {
+            code: Some(code), ..
+        }) => status_codes::outcome(status, code, None, codes),
         // SOAP 1.1 sends faults with 500; with any other error the status tells more.
-        Ok(wire::Answer::Fault { refused }) if status.is_success() || status.as_u16() == 500 => {
-            if refused {
-                rejected(fault, None)
-            } else {
-                Outcome::Uncertain { reason: fault }
-            }
+        Ok(wire::Answer::Fault { .. }) if !status.is_success() && status.as_u16() != 500 => {
+            of_status(status)
         }
-        Ok(wire::Answer::Fault { .. }) => of_status(status),
+        Ok(wire::Answer::Fault { refused: true, .. }) => rejected(fault, None),
+        Ok(wire::Answer::Fault { refused: false, .. }) => Outcome::Uncertain { reason: fault },
         Err(_) if !status.is_success() => of_status(status),
         Err(error) => {
             tracing::debug!(%error, "answer not understood");
             unknown()
         }
     }
+}
+
+/// What the body of a successful answer says of the message. Never panics; what it does not understand is
+/// [`Outcome::Uncertain`].
+pub fn outcome_of_body(body: &[u8], codes: &CodeMap) -> Outcome {
+    outcome_of_answer(StatusCode::OK, body, codes)
 }
 
 fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {

@@ -62,7 +62,7 @@ struct Submitted {
 type Arrived = (DeliveryId, Callback);
 
 /// A listener as small as can be: it hands each request to the adapter and answers as that says.
-async fn listener(gateway: Arc<SoapGateway>, listener: TcpListener) -> UnboundedReceiver<Arrived> {
+fn listener(gateway: Arc<SoapGateway>, listener: TcpListener) -> UnboundedReceiver<Arrived> {
     let (told, arrived) = unbounded_channel();
     let router = Router::new().fallback(take).with_state((gateway, told));
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -127,7 +127,7 @@ async fn zeep_understands_each_request_and_its_reports_are_understood() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = settings(&platform.address, &socket);
     let gateway = Arc::new(SoapGateway::new(settings.clone()).unwrap());
-    let mut arrived = listener(Arc::clone(&gateway), socket).await;
+    let mut arrived = listener(Arc::clone(&gateway), socket);
 
     let mut planned = planned();
     // The other form of expiry, with a clock that is right.

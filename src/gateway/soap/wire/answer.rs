@@ -11,15 +11,17 @@ use crate::domain::GatewayMessageId;
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The platform's own code, from an answer or from the detail of a fault.
+    /// A sound answer, with the platform's own code.
     Code {
         /// As it came.
         code: i64,
         /// Its id of the message, where it gave one that is usable.
         message_id: Option<GatewayMessageId>,
     },
-    /// A fault without such a code. Its text is not kept: it may repeat what was sent.
+    /// A fault. Its text is not kept: it may repeat what was sent.
     Fault {
+        /// The platform's own code, where the fault's detail has one: MM7 puts it there (confidence C for this platform).
+        code: Option<i64>,
         /// Whether the sender of the request is to blame, so that it was refused as it stands.
         refused: bool,
     },
@@ -37,16 +39,10 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
             )?,
             message_id: payload.at("MessageId")?.and_then(GatewayMessageId::parse),
         }),
-        // MM7 puts its codes into the detail of a fault (confidence C for this platform).
-        (Owner::Soap, "Fault") => match payload.anywhere("StatusCode")? {
-            Some(found) => Ok(Answer::Code {
-                code: code(found)?,
-                message_id: None,
-            }),
-            None => Ok(Answer::Fault {
-                refused: blames_sender(payload.at("faultcode")?.unwrap_or_default()),
-            }),
-        },
+        (Owner::Soap, "Fault") => Ok(Answer::Fault {
+            code: payload.anywhere("StatusCode")?.map(code).transpose()?,
+            refused: blames_sender(payload.at("faultcode")?.unwrap_or_default()),
+        }),
         (_, "SubmitRes" | "Fault") => Err(Unreadable::Namespace),
         _ => Err(Unreadable::Message),
     }
@@ -136,9 +132,9 @@ mod tests {
                 "<e:Fault><faultcode>{faultcode}</faultcode>{text}{detail}</e:Fault>"
             )))
         };
-        let with_code = Ok(Answer::Code {
-            code: 4006,
-            message_id: None,
+        let with_code = Ok(Answer::Fault {
+            code: Some(4006),
+            refused: false,
         });
         assert_eq!(fault("e:Server", &detail("4006")), with_code);
         assert_eq!(fault("e:Client", &detail("x")), Err(Unreadable::Element));
@@ -151,7 +147,8 @@ mod tests {
             ("axis:Server.userException", false),
             ("", false),
         ] {
-            let expected = Ok(Answer::Fault { refused });
+            let code = None;
+            let expected = Ok(Answer::Fault { code, refused });
             assert_eq!(fault(faultcode, ""), expected, "{faultcode}");
         }
     }
