@@ -110,7 +110,7 @@ fn check(gateway: &dyn Gateway, body: &[u8], seen: Option<&(Parts, bool)>) {
             }
             Callback::Dropped("citizen_answer") => assert!(is_citizen),
             Callback::Dropped(_) => assert!(delivery.is_none() && parts.status.is_some()),
-            Callback::Malformed(_) => {}
+            other => assert!(matches!(other, Callback::Malformed(_)), "{other:?}"),
         }
     }
 }
