@@ -332,6 +332,7 @@ fn a_stranger_learns_the_services_by_reflection_and_finds_them_serving() {
             "GetDelivery",
             "ListDeliveries",
             "PreviewDelivery",
+            "WatchDeliveries",
             "WatchDelivery"
         ]
     );
