@@ -71,8 +71,8 @@ impl Observed {
             assert!(may.contains(&now.state), "{before:?} → {now:?}");
             let settled = matches!(before.state, DeliveryState::Sent | DeliveryState::Uncertain);
             // Two reports may come at one moment.
-            let is_touched = now.report_time != before.report_time
-                || now.report_time == Some(now.update_time);
+            let is_touched =
+                now.report_time != before.report_time || now.report_time == Some(now.update_time);
             if before.state.is_always_final() || (settled && !is_touched) {
                 assert_eq!(before, now, "what no report has touched changed");
             }

@@ -9,7 +9,7 @@ use clave_otp::{
 
 use super::{
     calls::{
-        Accepting, Call, Entry, Step, account, credentials, key, message_id, other_than,
+        Accepting, Call, Entry, Saying, Step, account, credentials, key, message_id, other_than,
         queue_limit,
     },
     expected::Model,
@@ -60,34 +60,11 @@ impl Model {
                 account: number,
                 message,
                 saying,
-            } => Call::Report(NewReport {
-                account: account(*number),
-                report: Report {
-                    delivery: Some(self.any(*which)),
-                    message_id: Some(message_id(*message)),
-                    recipient: None,
-                    status: ReportedStatus::of(&format!("{saying:?}")),
-                    news: saying.news(),
-                },
-                receive_time: now,
-                early_limit: NonZeroU32::MIN,
-            }),
+            } => Call::Report(self.plan_report(*which, account(*number), *message, *saying)),
             Step::HandOver {
                 from,
                 what_was_tried,
-            } => Call::HandOver(HandOver {
-                from: account(*from),
-                to: vec![Neighbour {
-                    account: other_than(&account(*from)),
-                    queue_limit: queue_limit(),
-                }],
-                which: if *what_was_tried {
-                    Which::WhatWasTried
-                } else {
-                    Which::AllThatWait
-                },
-                now,
-            }),
+            } => Call::HandOver(self.plan_hand_over(account(*from), *what_was_tried)),
             Step::OpenLane {
                 account: number,
                 credentials: version,
@@ -101,6 +78,37 @@ impl Model {
             },
             Step::ResumeLane { account: number } => Call::ResumeLane(account(*number)),
             Step::ExpireOverdue => Call::ExpireOverdue { now },
+        }
+    }
+
+    fn plan_report(&self, which: u8, account: AccountId, message: u8, saying: Saying) -> NewReport {
+        NewReport {
+            account,
+            report: Report {
+                delivery: Some(self.any(which)),
+                message_id: Some(message_id(message)),
+                recipient: None,
+                status: ReportedStatus::of(&format!("{saying:?}")),
+                news: saying.news(),
+            },
+            receive_time: self.now,
+            early_limit: NonZeroU32::MIN,
+        }
+    }
+
+    fn plan_hand_over(&self, from: AccountId, what_was_tried: bool) -> HandOver {
+        HandOver {
+            to: vec![Neighbour {
+                account: other_than(&from),
+                queue_limit: queue_limit(),
+            }],
+            from,
+            which: if what_was_tried {
+                Which::WhatWasTried
+            } else {
+                Which::AllThatWait
+            },
+            now: self.now,
         }
     }
 
@@ -123,7 +131,7 @@ impl Model {
             key: key(request),
             other_content,
             account,
-            has_other_way: request % 3 == 0,
+            has_other_way: request.is_multiple_of(3),
             recipient: Recipient::parse(&format!("+3460000{recipient:04}")).unwrap(),
             create_time: self.now,
             expire_time: self.now + jiff::SignedDuration::from_secs(life_seconds.into()),
