@@ -69,6 +69,9 @@ pub(super) fn gateway(
             expiry: expiry(settings, clock),
             codes: codes(settings),
         })),
+        Protocol::Mensatek => {
+            return Err(StartError::Internal("mensatek".into()));
+        }
     };
     made.map_err(|source| StartError::Gateway {
         account: settings.id.clone(),

@@ -153,6 +153,7 @@ pub(super) fn profiles(
 const fn gateway_name(kind: GatewayKind) -> GatewayName {
     match kind {
         GatewayKind::MensajeriaNegocios => GatewayName::MensajeriaNegocios,
+        GatewayKind::Mensatek => GatewayName::Mensatek,
     }
 }
 

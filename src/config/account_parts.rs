@@ -159,11 +159,12 @@ impl RawAccountLimits {
 
 impl RawAccountLimits {
     fn max_batch(&self, protocol: Option<Protocol>, at: &At) -> NonZeroU32 {
-        let one_text = matches!(protocol, Some(Protocol::Soap | Protocol::Rest));
+        let one_text = matches!(
+            protocol,
+            Some(Protocol::Soap | Protocol::Rest | Protocol::Mensatek)
+        );
         if one_text && self.max_batch.is_some_and(|limit| limit != 1) {
-            at.problem(
-                "must be 1: a SOAP or REST request carries one text, and each code has its own",
-            );
+            at.problem("must be 1: a request carries one text, and each code has its own");
         }
         let limit = if one_text {
             1
@@ -218,7 +219,7 @@ pub(super) fn codes(
         };
         let parsed = number.parse::<i64>().ok().filter(|code| *code != accepted);
         if parsed.is_none() {
-            let example = if accepted == 0 { -7 } else { 2004 };
+            let example = if accepted == 1000 { 2004 } else { -7 };
             at.problem(format_args!(
                 "must be a code of the platform in quotes, such as \"{example}\"; {accepted} always means accepted"
             ));

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU32, path::PathBuf, time::Dura
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -17,6 +16,7 @@ use super::{
     account_reports::{AccountReports, RawAccountReports, Reporting},
     environment::Environment,
     findings::At,
+    mensatek::{self, MensatekSettings},
     protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding},
     repair::{List, Table},
     secrets::{self, PasswordKind, PasswordSource},
@@ -52,12 +52,12 @@ pub(super) struct RawAccount {
     pub(super) expiry_format: Option<String>,
     reports: Option<Table<RawAccountReports>>,
     codes: BTreeMap<String, Option<Table<RawCode>>>,
-    // Keys of Mensatek accounts: known words, so that they are not taken for typing errors.
-    service: Option<Value>,
-    contact_name: Option<Value>,
-    contact_phone: Option<Value>,
-    contact_nif: Option<Value>,
-    validity: Option<Value>,
+    // Keys of Mensatek accounts.
+    pub(super) service: Option<String>,
+    pub(super) contact_name: Option<String>,
+    pub(super) contact_phone: Option<String>,
+    pub(super) contact_nif: Option<String>,
+    pub(super) validity: Option<bool>,
 }
 
 /// One contracted SMS account.
@@ -105,6 +105,8 @@ pub struct AccountSettings {
     pub expiry_format: ExpiryFormat,
     /// How the platform tells what became of messages; `None` where it does not, or nobody listens.
     pub reports: Option<AccountReports>,
+    /// What Mensatek accounts have besides; `None` for others.
+    pub mensatek: Option<MensatekSettings>,
     /// What the platform's codes mean, beyond what is built in.
     pub codes: BTreeMap<i64, CodeMeaning>,
 }
@@ -161,6 +163,8 @@ impl fmt::Display for ApiUser {
 pub enum GatewayKind {
     /// Telefónica Mensajería Negocios.
     MensajeriaNegocios,
+    /// Mensatek.
+    Mensatek,
 }
 
 impl GatewayKind {
@@ -168,6 +172,7 @@ impl GatewayKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MensajeriaNegocios => "mensajeria-negocios",
+            Self::Mensatek => "mensatek",
         }
     }
 }
@@ -212,7 +217,8 @@ impl RawAccount {
         let text = |key: &str, value: &Option<String>, what: &str| {
             at.key(key).required(value.clone(), what)
         };
-        let protocol = self.protocol(&at.key("protocol"));
+        let gateway = self.gateway(&at.key("gateway"));
+        let protocol = self.protocol(gateway, &at.key("protocol"));
         let id = text(
             "id",
             &self.id,
@@ -226,7 +232,9 @@ impl RawAccount {
         )
         .and_then(|user| {
             let parse = match protocol {
-                Some(Protocol::Soap | Protocol::Rest) => ApiUser::parse_for_basic,
+                Some(Protocol::Soap | Protocol::Rest | Protocol::Mensatek) => {
+                    ApiUser::parse_for_basic
+                }
                 _ => ApiUser::parse,
             };
             at.key("api_user").parse(&user, parse)
@@ -240,10 +248,10 @@ impl RawAccount {
         );
         let mut draft = AccountDraft {
             id,
-            gateway: self.gateway(&at.key("gateway")),
+            gateway,
             endpoint: self.endpoint(protocol, &at.key("endpoint")),
             api_user,
-            senders: self.senders(&at.key("senders")),
+            senders: self.senders(gateway, &at.key("senders")),
             reporting,
             settings: None,
             at,
@@ -266,7 +274,6 @@ impl RawAccount {
         environment: &Environment,
     ) -> Option<AccountSettings> {
         let at = &draft.at;
-        self.report_keys_of_other_gateways(at);
         // Everything is judged before the first `?`, so that all is reported.
         let source = PasswordSource {
             file: self.password_file.as_deref(),
@@ -289,6 +296,13 @@ impl RawAccount {
             OnUncertain::Hold,
         );
         let writing = self.writing(protocol, at);
+        let mensatek = self.mensatek(draft.gateway, at);
+        if protocol == Some(Protocol::Mensatek) && international.as_ref().is_some_and(|i| i.enabled)
+        {
+            at.key("international").key("enabled").problem(
+                "what recipients abroad see of a \"mensatek\" account is not known: set it to false",
+            );
+        }
         let (connect_timeout, request_timeout) = self.timeouts(at);
         Some(AccountSettings {
             max_in_flight: self.max_in_flight(protocol, &at.key("max_in_flight")),
@@ -316,43 +330,24 @@ impl RawAccount {
             international_format: writing?.international_format,
             number_format: writing?.number_format,
             expiry_format: writing?.expiry_format,
+            mensatek: mensatek?,
             // Filled in when it is known whether the installation listens for any.
             reports: None,
         })
     }
 
     fn gateway(&self, at: &At) -> Option<GatewayKind> {
-        let word = at.required(self.gateway.as_deref(), "write \"mensajeria-negocios\"")?;
-        if word == "mensatek" {
-            at.problem("\"mensatek\" is not in this release: use \"mensajeria-negocios\"");
-            return None;
-        }
-        let kind = GatewayKind::MensajeriaNegocios;
-        at.word(Some(word), &[(kind.as_str(), kind)], kind)
-    }
-
-    fn report_keys_of_other_gateways(&self, at: &At) {
-        // The gateway has been refused already; its keys are not worth a line each.
-        if self.gateway.as_deref() == Some("mensatek") {
-            return;
-        }
-        for (key, value) in [
-            ("service", &self.service),
-            ("contact_name", &self.contact_name),
-            ("contact_phone", &self.contact_phone),
-            ("contact_nif", &self.contact_nif),
-            ("validity", &self.validity),
-        ] {
-            if value.is_some() {
-                at.key(key).problem(
-                    "is a key of \"mensatek\" accounts, which are not in this release: remove it",
-                );
-            }
-        }
+        let word = at.required(
+            self.gateway.as_deref(),
+            "write \"mensajeria-negocios\" or \"mensatek\"",
+        )?;
+        let kinds = [GatewayKind::MensajeriaNegocios, GatewayKind::Mensatek];
+        let words = kinds.map(|kind| (kind.as_str(), kind));
+        at.word(Some(word), &words, GatewayKind::MensajeriaNegocios)
     }
 
     /// The senders that are right, with their places.
-    fn senders(&self, at: &At) -> Vec<(At, Sender)> {
+    fn senders(&self, gateway: Option<GatewayKind>, at: &At) -> Vec<(At, Sender)> {
         let Some(listed) = at.required(
             self.senders.as_ref(),
             "list the account's senders, the principal alias first",
@@ -373,6 +368,10 @@ impl RawAccount {
             let Some(sender) = at.parse(text, Sender::parse) else {
                 continue;
             };
+            if gateway == Some(GatewayKind::Mensatek) && !mensatek::may_send_as(&sender) {
+                at.problem("must be letters, digits, & and _ alone, at most 11, for \"mensatek\"");
+                continue;
+            }
             if let Some((first, _)) = senders.iter().find(|(_, listed)| *listed == sender) {
                 at.problem(format_args!(
                     "is {} again: list each sender once",

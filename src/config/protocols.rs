@@ -6,7 +6,14 @@ use std::num::NonZeroU32;
 
 use url::Url;
 
-use super::{accounts::RawAccount, addresses, findings::At};
+use super::{
+    accounts::{GatewayKind, RawAccount},
+    addresses,
+    findings::At,
+};
+
+/// Where Mensatek serves its API 7.0 (official text; confidence A).
+const MENSATEK_ENDPOINT: &str = "https://api.mensatek.com/v7";
 
 /// Where Mensajería Negocios serves its XML-RPC interface (platform API; confidence A).
 const XML_RPC_ENDPOINT: &str = "https://www.mensajerianegocios.movistar.es/SrvConexion";
@@ -26,6 +33,8 @@ pub enum Protocol {
     Soap,
     /// Its sibling in JSON.
     Rest,
+    /// The one protocol of Mensatek; never written.
+    Mensatek,
 }
 
 impl Protocol {
@@ -35,6 +44,7 @@ impl Protocol {
             Self::XmlRpc => "xml-rpc",
             Self::Soap => "soap",
             Self::Rest => "rest",
+            Self::Mensatek => "mensatek",
         }
     }
 
@@ -42,7 +52,7 @@ impl Protocol {
     pub const fn brings_reports(self) -> bool {
         match self {
             Self::XmlRpc => false,
-            Self::Soap | Self::Rest => true,
+            Self::Soap | Self::Rest | Self::Mensatek => true,
         }
     }
 
@@ -51,6 +61,8 @@ impl Protocol {
         match self {
             Self::XmlRpc => 0,
             Self::Soap | Self::Rest => 1000,
+            // Above zero it is the number of messages taken (confidence A).
+            Self::Mensatek => 1,
         }
     }
 }
@@ -101,7 +113,13 @@ pub(super) struct Writing {
 }
 
 impl RawAccount {
-    pub(super) fn protocol(&self, at: &At) -> Option<Protocol> {
+    pub(super) fn protocol(&self, gateway: Option<GatewayKind>, at: &At) -> Option<Protocol> {
+        if gateway == Some(GatewayKind::Mensatek) {
+            if self.protocol.is_some() {
+                at.problem("is a key of \"mensajeria-negocios\" accounts: remove it");
+            }
+            return Some(Protocol::Mensatek);
+        }
         let words = [Protocol::XmlRpc, Protocol::Soap, Protocol::Rest];
         at.word(
             self.protocol.as_deref(),
@@ -121,6 +139,10 @@ impl RawAccount {
                 "give the base address of the REST interface from the contract, without /restadpt_generico1/smsTextSubmit"
             }
             Some(Protocol::Soap) => "give the address of the SOAP interface from the contract",
+            Some(Protocol::Mensatek) => {
+                let endpoint = self.endpoint.as_deref().unwrap_or(MENSATEK_ENDPOINT);
+                return addresses::service_url(endpoint, at);
+            }
             // The protocol has been reported, and whether an address is needed depends on it.
             None => return addresses::service_url(self.endpoint.as_deref()?, at),
         };
@@ -131,7 +153,7 @@ impl RawAccount {
     /// Most requests at a time.
     pub(super) fn max_in_flight(&self, protocol: Option<Protocol>, at: &At) -> NonZeroU32 {
         let limit = match protocol {
-            Some(Protocol::Soap | Protocol::Rest) => {
+            Some(Protocol::Soap | Protocol::Rest | Protocol::Mensatek) => {
                 at.number(self.max_in_flight, IN_FLIGHT, 1..=MOST_IN_FLIGHT)
             }
             Some(Protocol::XmlRpc) => {
@@ -206,6 +228,11 @@ impl RawAccount {
         let Some(protocol) = protocol else { return };
         let written = [
             ("encoding", self.encoding.is_some(), &[Protocol::XmlRpc][..]),
+            (
+                "international_format",
+                self.international_format.is_some(),
+                &[Protocol::XmlRpc, Protocol::Soap, Protocol::Rest],
+            ),
             (
                 "number_format",
                 self.number_format.is_some(),

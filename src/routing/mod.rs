@@ -254,8 +254,11 @@ fn lawful_sender<'a>(
         .any(|record| record.alias == *alias && record.is_usable(today, account.gateway));
     match administration.alias_policy {
         _ if usable => Ok(sender),
-        AliasPolicy::Numeric => Ok(&Sender::Common),
-        AliasPolicy::Refuse => Err(NoRoute::AliasNotUsable),
+        // The common number is Mensajería Negocios' own.
+        AliasPolicy::Numeric if account.gateway == GatewayName::MensajeriaNegocios => {
+            Ok(&Sender::Common)
+        }
+        AliasPolicy::Numeric | AliasPolicy::Refuse => Err(NoRoute::AliasNotUsable),
     }
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod administrations;
 mod check;
+mod mensatek;
 mod protocols;
 mod robustness;
 mod secrets;

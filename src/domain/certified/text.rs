@@ -115,8 +115,9 @@ pub(super) fn forms_a_tag(text: &str) -> bool {
         let is_variable = behind
             .get(..9)
             .is_some_and(|begin| begin.eq_ignore_ascii_case("variable_"));
-        // What follows an open parenthesis at the end is not known here.
-        let is_open = word == behind.len();
+        // What follows at the end, or where a variable goes, is not known here.
+        let beyond = behind[word..].trim_start();
+        let is_open = beyond.is_empty() || beyond.starts_with('{');
         is_tag || is_variable || is_open
     })
 }
@@ -162,6 +163,9 @@ mod tests {
             "(VARIABLE_",
             "ends open (",
             "ends open (FILE",
+            "(FILE{1})",
+            "({1})",
+            "( {2}",
             "((LINK:a)",
         ] {
             let refused = CertifiedText::parse(tag);

@@ -18,7 +18,7 @@ const KEYS: &[(&str, &str)] = &[
     ("reports = {}", "reports: XML-RPC brings no reports: remove this table, or use \"soap\" or \"rest\""),
     ("limits = { max_rest_seconds = 0 }", "limits.max_rest_seconds: must be from 1 to 3600"),
     ("international = { sender_on_wire = \"asked\" }", "international.sender_on_wire: must be one of: requested, fallback"),
-    ("service = \"sms\"", "service: is a key of \"mensatek\" accounts, which are not in this release: remove it"),
+    ("service = \"sms\"", "service: is a key of \"mensatek\" accounts: remove it"),
     ("on_uncertain = \"resend\"", "on_uncertain: must be one of: hold, resend_once"),
     ("max_in_flight = 2", "max_in_flight: must be 1: the platform takes one XML-RPC request at a time from an account"),
     ("connect_timeout_ms = 20000", "connect_timeout_ms: must not be longer than request_timeout_ms, which includes it"),
@@ -43,7 +43,7 @@ const KEYS: &[(&str, &str)] = &[
 #[rustfmt::skip] // one row, one line
 const ACCOUNT: &[Row] = &[
     (A, "id = \"madrid\"", "id = \"Madrid\"", "administrations/a.toml: accounts[0].id: must be 1 to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit"),
-    (A, "gateway = \"mensajeria-negocios\"", "gateway = \"mensatek\"\ncontact_phone = \"x\"", "administrations/a.toml: accounts[0].gateway: \"mensatek\" is not in this release: use \"mensajeria-negocios\""),
+    (A, "gateway = \"mensajeria-negocios\"", "gateway = \"mensatec\"", "administrations/a.toml: accounts[0].gateway: must be one of: mensajeria-negocios, mensatek; did you mean \"mensatek\"?"),
     (A, "[\"ClaveMadrid\", \"217812\"]", "[]", "administrations/a.toml: accounts[0].senders: must list at least one sender: the principal alias, or \"217812\""),
     (A, "[\"ClaveMadrid\", \"217812\"]", "[\"Alias1\", \"Alias2\", \"Alias3\", \"Alias4\", \"Alias5\", \"Alias6\", \"217812\", \"Alias7\"]", "administrations/a.toml: accounts[0].senders[7]: an account has at most 6 aliases: remove some"),
     (A, "\"217812\"", "\"638444812\"", "administrations/a.toml: accounts[0].senders[1]: 217812 is the only numeric sender: use it, or an alias"),

@@ -86,7 +86,7 @@ fn what_soap_and_rest_accounts_write_is_taken() {
 const KEYS: &[(&str, &str, &str)] = &[
     ("soap", "max_in_flight = 65", "max_in_flight: must be from 1 to 64"),
     ("soap", "max_in_flight = 0", "max_in_flight: must be from 1 to 64"),
-    ("rest", "limits = { max_batch = 2 }", "limits.max_batch: must be 1: a SOAP or REST request carries one text, and each code has its own"),
+    ("rest", "limits = { max_batch = 2 }", "limits.max_batch: must be 1: a request carries one text, and each code has its own"),
     ("soap", "encoding = \"utf-8\"", "encoding: is a key of \"xml-rpc\" accounts and does nothing in a \"soap\" one: remove it"),
     ("soap", "number_format = \"e164\"", "number_format: is a key of \"rest\" accounts and does nothing in a \"soap\" one: remove it"),
     ("rest", "number_format = \"e165\"", "number_format: must be one of: national, e164; did you mean \"e164\"?"),

@@ -1,0 +1,106 @@
+//! Accounts of Mensatek.
+
+use clave_otp::config::{AccountSettings, GatewayKind, MensatekService, Protocol};
+
+use super::{A, CANARY, S, Set};
+
+const GATEWAY: &str = "gateway = \"mensajeria-negocios\"";
+const SENDERS: &str = "[\"ClaveMadrid\", \"217812\"]";
+const REPORTS: &str = "[reports]\npublic_url = \"https://otp.example.gob.es/reports\"\n[store]";
+
+/// Madrid's account is one of Mensatek, with more keys.
+fn mensatek(keys: &str) -> Set {
+    Set::new()
+        .change(A, GATEWAY, &format!("gateway = \"mensatek\"\n{keys}"))
+        .change(A, SENDERS, "[\"ClaveMadrid\"]")
+        .change(S, "[store]", REPORTS)
+}
+
+fn madrid(set: &Set) -> AccountSettings {
+    set.settings().administrations.remove(0).accounts.remove(0)
+}
+
+#[test]
+fn a_plain_account_needs_nothing_more() {
+    let account = madrid(&mensatek(""));
+    assert_eq!(account.gateway, GatewayKind::Mensatek);
+    assert_eq!(account.protocol, Protocol::Mensatek);
+    assert_eq!(account.endpoint.as_str(), "https://api.mensatek.com/v7");
+    assert_eq!(account.max_in_flight.get(), 4);
+    assert_eq!(account.limits.max_batch.get(), 1);
+    assert!(account.reports.is_some(), "its platform reports");
+    let settings = account.mensatek.unwrap();
+    assert_eq!(settings.service, MensatekService::Sms);
+    assert!(!settings.validity);
+}
+
+#[test]
+fn a_certified_account_names_who_sends() {
+    let keys = "service = \"certified\"\nvalidity = true\ncontact_name = \"Ayuntamiento\"\n\
+                contact_phone = \"900000000\"\ncontact_nif = \"P2807900B\"";
+    let settings = madrid(&mensatek(keys)).mensatek.unwrap();
+    assert!(settings.validity);
+    let MensatekService::Certified {
+        contact_name,
+        contact_phone,
+        contact_nif,
+    } = settings.service
+    else {
+        panic!("{:?}", settings.service);
+    };
+    assert_eq!(
+        (&*contact_name, &*contact_phone),
+        ("Ayuntamiento", "900000000")
+    );
+    assert_eq!(contact_nif.as_str(), "P2807900B");
+}
+
+#[test]
+fn each_mistake_has_its_line() {
+    for (keys, told) in [
+        (
+            "protocol = \"soap\"",
+            "protocol: is a key of \"mensajeria-negocios\" accounts: remove it",
+        ),
+        (
+            "service = \"certified\"\ncontact_name = \"x\"\ncontact_phone = \"900\"",
+            "contact_nif: is required: certified SMS name who sends: give the administration's tax number",
+        ),
+        (
+            "service = \"certified\"\ncontact_name = \"x\"\ncontact_phone = \"90a\"\ncontact_nif = \"P2807900B\"",
+            "contact_phone: must be 3 to 15 digits",
+        ),
+        (
+            "contact_name = \"x\"",
+            "contact_name: serves certified SMS: set service = \"certified\", or remove it",
+        ),
+        (
+            "service = \"sns\"",
+            "service: must be one of: sms, certified; did you mean \"sms\"?",
+        ),
+        (
+            "international_format = \"+\"",
+            "international_format: is a key of \"xml-rpc\" and \"soap\" and \"rest\" accounts and does nothing in a \"mensatek\" one: remove it",
+        ),
+        (
+            "encoding = \"utf-8\"",
+            "encoding: is a key of \"xml-rpc\" accounts and does nothing in a \"mensatek\" one: remove it",
+        ),
+        (
+            "international = { enabled = true, allowed_regions = [\"PT\"] }",
+            "international.enabled: what recipients abroad see of a \"mensatek\" account is not known: set it to false",
+        ),
+        (
+            "codes = { \"1\" = { reason = \"GOOD\" } }",
+            "codes.1: must be a code of the platform in quotes, such as \"-7\"; 1 always means accepted",
+        ),
+    ] {
+        let problems = mensatek(keys).problems();
+        let expected = format!("administrations/a.toml: accounts[0].{told}");
+        assert_eq!(problems, [expected], "{keys}");
+        assert!(!format!("{problems:?}").contains(CANARY));
+    }
+    let with_common = Set::new().change(A, GATEWAY, "gateway = \"mensatek\"");
+    let told = "administrations/a.toml: accounts[0].senders[1]: must be letters, digits, & and _ alone, at most 11, for \"mensatek\"";
+    assert_eq!(with_common.problems(), [told]);
+}
