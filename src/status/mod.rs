@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::{
     clock::Clock,
-    domain::{Caller, Delivery, DeliveryId, Role, Scope},
+    domain::{Caller, Delivery, DeliveryId, DeliveryState, Role, Scope},
     store::{DeliveryWatch, Store, StoreError},
 };
 
@@ -175,7 +175,9 @@ impl Following {
             if last.is_final(now) {
                 return None;
             }
-            match last.report_deadline {
+            let waits_for_a_report =
+                matches!(last.state, DeliveryState::Sent | DeliveryState::Uncertain);
+            match last.report_deadline.filter(|_| waits_for_a_report) {
                 // Without a report by then, the state is final as it is.
                 Some(deadline) => {
                     let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use clave_otp::{
     clock::{Clock, ManualClock, SystemClock},
-    grpc::proto::{Delivery, DeliveryState, GetAccountRequest, WatchDeliveryRequest},
+    grpc::proto::{
+        Delivery, DeliveryState, GetAccountRequest, PauseAccountRequest, WatchDeliveryRequest,
+    },
     simulator::{Action, Gate, Match, ReportEnding, ReportStep, Script, WrittenAs},
 };
 
@@ -469,4 +471,47 @@ async fn a_platform_that_cannot_reach_us_tries_again_and_gives_up_and_the_code_s
         ledger.reports()[0].ending,
         Some(ReportEnding::Acknowledged)
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_waits_longer_than_its_report_window_is_followed_to_its_end() {
+    let clock = ManualClock::at(SystemClock::new().now());
+    let busy = Action::HttpStatus {
+        status: 503,
+        retry_after: None,
+    };
+    let script = Script::new().on(Match::always(), busy);
+    let mut app = TestApp::start_with(script, Arc::new(clock.clone()), |files| {
+        speak(files, "rest");
+        set(files, "window_minutes = 1");
+    })
+    .await;
+    let accepted = app.accepted(request_at(clock.now())).await;
+    soon(app.simulator.ledger().until_ended(1)).await;
+    // Nothing is tried any more, so nothing renews the window.
+    let pause = PauseAccountRequest {
+        name: "accounts/madrid-mn".into(),
+    };
+    app.accounts.pause_account(pause).await.unwrap();
+    let (mut follower, name) = (app.client.clone(), accepted.name.clone());
+    let mut following = tokio::spawn(async move {
+        let request = WatchDeliveryRequest { name };
+        let mut states = follower.watch_delivery(request).await.unwrap().into_inner();
+        let mut last = None;
+        while let Some(change) = states.message().await.unwrap() {
+            last = change.delivery;
+        }
+        last.unwrap()
+    });
+    let last = soon(async {
+        loop {
+            clock.advance(Duration::from_secs(20));
+            let patience = Duration::from_millis(10);
+            if let Ok(last) = tokio::time::timeout(patience, &mut following).await {
+                break last.unwrap();
+            }
+        }
+    })
+    .await;
+    assert_eq!(last.state(), DeliveryState::Expired, "unsent to the end");
 }
