@@ -47,10 +47,19 @@ impl CodeMap {
 
     /// Refuses a map that would make something else of what was accepted.
     pub(super) fn check(&self, accepted: i64) -> Result<(), GatewaySetupError> {
-        if self.0.contains_key(&accepted) {
-            return Err(GatewaySetupError::AcceptedCode(accepted));
+        self.check_all(|code| code == accepted)
+    }
+
+    /// The same where several codes mean accepted.
+    pub(super) fn check_all(
+        &self,
+        is_accepted: impl Fn(i64) -> bool,
+    ) -> Result<(), GatewaySetupError> {
+        let explained = self.0.keys().copied().filter(|code| is_accepted(*code));
+        match explained.min() {
+            Some(code) => Err(GatewaySetupError::AcceptedCode(code)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod certified;
 mod expiry;
 pub mod http;
 mod meanings;
+pub mod mensatek;
 mod number;
 mod outcomes;
 mod report_address;

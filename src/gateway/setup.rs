@@ -3,6 +3,7 @@
 //! Must not know: protocols, messages, accounts. No error shows what was configured.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -29,6 +30,11 @@ pub enum GatewaySetupError {
         "the address for reports must be http:// or https://, with a host and without fragment"
     )]
     ReportUrl,
+    /// What a certified message says of its sender is empty or holds control characters.
+    #[error(
+        "name, phone and nif of the contact must not be empty and must not hold control characters"
+    )]
+    Contact,
     /// The installation's map explains the code of what was accepted.
     #[error("code {0} means accepted and cannot be given another meaning")]
     AcceptedCode(i64),
@@ -64,6 +70,22 @@ pub(super) fn joined_credentials(
     joined.push(':');
     joined.push_str(password);
     Ok(STANDARD.encode(joined.as_bytes()).into())
+}
+
+/// User and password as the header `Authorization` carries them (RFC 7617), marked as secret.
+pub(super) fn basic_authorization(
+    api_user: &SecretString,
+    password: &SecretString,
+) -> Result<HeaderValue, GatewaySetupError> {
+    let joined = joined_credentials(api_user, password)?;
+    let joined = joined.expose_secret();
+    let mut text = Zeroizing::new(String::with_capacity("Basic ".len() + joined.len()));
+    text.push_str("Basic ");
+    text.push_str(joined);
+    // Base64 is always a header's value.
+    let mut value = HeaderValue::from_str(&text).map_err(|_| GatewaySetupError::Password)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn is_usable(secret: &SecretString) -> bool {

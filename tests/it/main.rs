@@ -12,6 +12,7 @@ mod drain;
 mod fail_over;
 mod gateway_common;
 mod gateway_http;
+mod gateway_mensatek;
 mod gateway_rest;
 mod gateway_soap;
 mod gateway_xml_rpc;

@@ -15,4 +15,4 @@ pub use request::{
     AcceptanceDays, Attachment, CertifiedId, CertifiedKind, Identification, IdentityNumber,
     MessageGroup, Validity, ValidityError, Variables,
 };
-pub use text::{CertifiedText, CertifiedTextError, TextPart};
+pub use text::{CertifiedText, CertifiedTextError, TextPart, forms_a_tag};

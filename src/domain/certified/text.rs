@@ -103,7 +103,7 @@ fn leading_place(text: &str) -> Option<(u8, &str)> {
 
 /// Whether a text of a caller forms, or could form with what stands beside it, a tag of the platform: `(WORD:` in any case, or
 /// `(Variable_`.
-pub(super) fn forms_a_tag(text: &str) -> bool {
+pub fn forms_a_tag(text: &str) -> bool {
     text.match_indices('(').any(|(at, _)| {
         let behind = text[at + 1..].trim_start();
         let word: usize = behind

@@ -12,9 +12,8 @@ use reqwest::{
     StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use url::Url;
-use zeroize::Zeroizing;
 
 use self::wire::{Notice, SubmitRequest};
 use super::{
@@ -24,7 +23,7 @@ use super::{
     number::phone,
     outcomes::{beyond_batch_limit, of_failure, of_status, unknown, unrepresentable},
     report_address::ReportAddress,
-    setup::joined_credentials,
+    setup::basic_authorization,
     status_codes,
 };
 
@@ -82,7 +81,7 @@ pub struct RestGateway {
 impl RestGateway {
     /// Checks the settings; asks the platform nothing.
     pub fn new(mut settings: RestSettings) -> Result<Self, GatewaySetupError> {
-        let authorization = basic(&settings.api_user, &settings.password)?;
+        let authorization = basic_authorization(&settings.api_user, &settings.password)?;
         settings.codes.check(status_codes::SUCCESS)?;
         settings.http.endpoint = operation(settings.http.endpoint);
         Ok(Self {
@@ -142,21 +141,6 @@ impl Gateway for RestGateway {
     fn read_callback(&self, request: &CallbackRequest<'_>) -> Option<(Callback, CallbackAnswer)> {
         Some(read_callback(request))
     }
-}
-
-fn basic(
-    api_user: &SecretString,
-    password: &SecretString,
-) -> Result<HeaderValue, GatewaySetupError> {
-    let joined = joined_credentials(api_user, password)?;
-    let joined = joined.expose_secret();
-    let mut text = Zeroizing::new(String::with_capacity("Basic ".len() + joined.len()));
-    text.push_str("Basic ");
-    text.push_str(joined);
-    // Base64 is always a header's value.
-    let mut value = HeaderValue::from_str(&text).map_err(|_| GatewaySetupError::Password)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The address of the operation: `endpoint` itself where it names it already.
