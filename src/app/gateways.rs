@@ -10,11 +10,14 @@ use url::Url;
 use super::StartError;
 use crate::{
     clock::Clock,
-    config::{self, AccountSettings, CodeEffect, ExpiryFormat, NumberFormat, Protocol},
+    config::{
+        self, AccountSettings, CodeEffect, ExpiryFormat, MensatekService, NumberFormat, Protocol,
+    },
     gateway::{
         CodeMap, CodeMeaning, Effect, ExpiryForm, Gateway, GatewaySetupError, InternationalFormat,
         Now, NumberForm,
         http::HttpSettings,
+        mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
         rest::{RestGateway, RestSettings},
         soap::{SoapGateway, SoapSettings},
         xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
@@ -69,9 +72,15 @@ pub(super) fn gateway(
             expiry: expiry(settings, clock),
             codes: codes(settings),
         })),
-        Protocol::Mensatek => {
-            return Err(StartError::Internal("mensatek".into()));
-        }
+        Protocol::Mensatek => shared(MensatekGateway::new(MensatekSettings {
+            http,
+            api_user,
+            api_token: password,
+            service: service(settings),
+            reports: report_url.is_some(),
+            validity: settings.mensatek.as_ref().is_some_and(|own| own.validity),
+            codes: codes(settings),
+        })),
     };
     made.map_err(|source| StartError::Gateway {
         account: settings.id.clone(),
@@ -112,6 +121,21 @@ fn expiry(settings: &AccountSettings, clock: &Arc<dyn Clock>) -> ExpiryForm {
             let clock = Arc::clone(clock);
             ExpiryForm::DateTime(Now::new(move || clock.now()))
         }
+    }
+}
+
+fn service(settings: &AccountSettings) -> Service {
+    match settings.mensatek.as_ref().map(|own| &own.service) {
+        Some(MensatekService::Certified {
+            contact_name,
+            contact_phone,
+            contact_nif,
+        }) => Service::Certified(Contact {
+            name: contact_name.to_string(),
+            phone: contact_phone.to_string(),
+            nif: contact_nif.as_str().to_owned(),
+        }),
+        Some(MensatekService::Sms) | None => Service::Sms,
     }
 }
 

@@ -20,6 +20,7 @@ mod kept_inputs;
 mod lane_places;
 mod lane_states;
 mod lanes;
+mod mensatek;
 mod model;
 mod overload;
 mod peers;
