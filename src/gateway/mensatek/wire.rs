@@ -95,13 +95,12 @@ fn validity_parts(validity: Duration) -> [(&'static str, u64); 3] {
 /// What GSM 03.38 has beyond ASCII, with its extension table (3GPP TS 23.038, without the national tables).
 const GSM_BEYOND_ASCII: &str = "£¥èéùìòÇØøÅåΔΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà€";
 
-/// Whether GSM 03.38 has the character. Only an answer of all says that a text needs no `Unicode`: without it the platform
-/// replaces what it lacks.
+/// Whether GSM 03.38 has the character. A text of such alone is sent without `Unicode`; what else a text holds would not
+/// arrive as it was written.
 fn is_gsm(character: char) -> bool {
     match character {
-        '\n' | '\r' | '\u{c}' => true,
         '`' => false,
-        ' '..='~' => true,
+        '\n' | '\r' | '\u{c}' | ' '..='~' => true,
         other => GSM_BEYOND_ASCII.contains(other),
     }
 }
@@ -284,7 +283,9 @@ mod tests {
     /// The list is written anew here, because this room does not know the one that texts are measured by.
     #[test]
     fn a_text_is_gsm_here_exactly_where_it_is_measured_as_such() {
-        for character in '\0'..=char::MAX {
+        // Texts are composed in NFC, and measured as such.
+        let composed = |character: &char| unicode_normalization::is_nfc(&character.to_string());
+        for character in ('\0'..=char::MAX).filter(composed) {
             let measured = measure(&character.to_string()).encoding == Encoding::Gsm7;
             assert_eq!(is_gsm(character), measured, "{character:?}");
         }

@@ -10,6 +10,7 @@ use serde::{
 };
 use serde_json::Value;
 use url::form_urlencoded;
+use zeroize::Zeroize as _;
 
 use super::Unreadable;
 
@@ -111,6 +112,17 @@ impl Fields {
         self.0
             .iter()
             .any(|(name, _)| names.contains(&name.as_str()))
+    }
+}
+
+/// A notice that is dropped may hold a PIN or a citizen's words.
+impl Drop for Fields {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.0 {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
     }
 }
 
