@@ -281,15 +281,18 @@ async fn a_sick_lane_is_offered_nothing_then_one_code_then_more_and_more() {
     let share = |report: &LaneReport| report.share_at(story.clock.now());
     assert_eq!(share(&story.until_report(|_| true).await), 100);
     story.gateway.answer_with(unreachable());
-    story.gateway.places.add_permits(3);
     let waiting = story.accept().await;
     // Each failure costs half of what is left; the third one makes it rest.
     for expected in [50, 25] {
-        story.until_report(|report| share(report) == expected).await;
-        story.clock.advance(Duration::from_secs(1));
+        story.gateway.places.add_permits(1);
+        // Step by step: the lane may not yet have begun to wait for its next try when the failure is reported.
+        story
+            .advance_until(|report| share(report) == expected)
+            .await;
     }
+    story.gateway.places.add_permits(1);
     let resting = story
-        .until_report(|report| report.rests_until.is_some())
+        .advance_until(|report| report.rests_until.is_some())
         .await;
     assert_eq!(share(&resting), 0);
     assert!(!resting.may_take_over());

@@ -42,6 +42,7 @@ mod store_trouble;
 mod store_ways;
 mod support;
 mod text_and_number;
+mod unreported;
 mod vectors;
 mod watch_command;
 mod watch_deliveries;

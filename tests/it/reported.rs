@@ -4,15 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use clave_otp::{
-    clock::{Clock, ManualClock, SystemClock},
+    clock::{Clock, SystemClock},
     grpc::proto::{
-        Delivery, DeliveryState, GetAccountRequest, PauseAccountRequest, WatchDeliveryRequest,
+        Delivery, DeliveryState, GetAccountRequest, WatchDeliveryRequest,
     },
-    simulator::{Action, Gate, Match, ReportEnding, ReportStep, Script, WrittenAs},
+    simulator::{Action, Gate, Match, ReportStep, Script, WrittenAs},
 };
 
 use crate::simulator::client;
-use crate::support::{Files, MADRID_LOGIN, TestApp, request, request_at, request_to, soon};
+use crate::support::{Files, MADRID_LOGIN, TestApp, request, request_to, soon};
 
 const PROTOCOLS: [&str; 2] = ["soap", "rest"];
 
@@ -33,7 +33,7 @@ pub fn speak(files: &Files, protocol: &str) {
     files.change("service.toml", "[store]", reports);
 }
 
-fn set(files: &Files, keys: &str) {
+pub(crate) fn set(files: &Files, keys: &str) {
     let reports = format!("[accounts.reports]\n{keys}\n[accounts.international]");
     files.change(
         "administrations/madrid.toml",
@@ -42,11 +42,15 @@ fn set(files: &Files, keys: &str) {
     );
 }
 
-async fn start(protocol: &str, script: Script) -> TestApp {
+pub(crate) async fn start(protocol: &str, script: Script) -> TestApp {
     start_with(protocol, script, |_| {}).await
 }
 
-async fn start_with(protocol: &str, script: Script, change: impl FnOnce(&Files)) -> TestApp {
+pub(crate) async fn start_with(
+    protocol: &str,
+    script: Script,
+    change: impl FnOnce(&Files),
+) -> TestApp {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     TestApp::start_with(script, clock, |files| {
         speak(files, protocol);
@@ -62,7 +66,7 @@ pub async fn report_url(app: &mut TestApp) -> String {
 }
 
 /// The delivery once it is in this state.
-async fn until(app: &mut TestApp, name: &str, state: DeliveryState) -> Delivery {
+pub(crate) async fn until(app: &mut TestApp, name: &str, state: DeliveryState) -> Delivery {
     let request = WatchDeliveryRequest { name: name.into() };
     let mut states = app
         .client
@@ -391,51 +395,6 @@ async fn a_report_for_another_number_is_not_believed_and_yet_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_report_a_delivery_stays_sent_and_is_final_after_the_window() {
-    let clock = ManualClock::at(SystemClock::new().now());
-    let script = Script::new().on(Match::always(), Action::NoReport);
-    let mut app = TestApp::start_with(script, Arc::new(clock.clone()), |files| {
-        speak(files, "soap");
-        set(files, "window_minutes = 30");
-    })
-    .await;
-    let accepted = app.accepted(request_at(clock.now())).await;
-    until(&mut app, &accepted.name, DeliveryState::Sent).await;
-    let name = accepted.name.clone();
-    let mut follower = app.client.clone();
-    let mut following = tokio::spawn(async move {
-        let request = WatchDeliveryRequest { name };
-        let mut states = follower.watch_delivery(request).await.unwrap().into_inner();
-        let mut seen = 0;
-        while states.message().await.unwrap().is_some() {
-            seen += 1;
-        }
-        seen
-    });
-    // The watch ends by itself when nothing can come any more.
-    let ended = soon(async {
-        loop {
-            clock.advance(Duration::from_secs(60));
-            // The watch acts when it is woken; a step too many does no harm.
-            let patience = Duration::from_millis(10);
-            if let Ok(ended) = tokio::time::timeout(patience, &mut following).await {
-                break ended.unwrap();
-            }
-        }
-    })
-    .await;
-    assert_eq!(ended, 1);
-    let message = app.simulator.ledger().messages()[0].clone();
-    let late = app
-        .simulator
-        .send_report(&message, "Delivered")
-        .await
-        .unwrap();
-    assert_eq!(late.status(), Some(200));
-    assert_eq!(app.get(&accepted.name).await.state(), DeliveryState::Sent);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn several_messages_are_under_way_at_once_and_each_arrives_once() {
     for protocol in PROTOCOLS {
         let script = Script::new().latency(Duration::from_millis(20));
@@ -456,62 +415,4 @@ async fn several_messages_are_under_way_at_once_and_each_arrives_once() {
         assert_eq!(ledger.message_count(), 60);
         assert_eq!(ledger.max_in_flight(MADRID_LOGIN), 4, "{protocol}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_platform_that_cannot_reach_us_tries_again_and_gives_up_and_the_code_stays_sent() {
-    let steps = vec![ReportStep::delivered().to_closed_port()];
-    let script = Script::new().on(Match::always(), Action::Reports(steps));
-    let mut app = start("soap", script).await;
-    let accepted = app.accepted(request()).await;
-    let ledger = app.simulator.ledger().clone();
-    soon(ledger.until_reports(1)).await;
-    until(&mut app, &accepted.name, DeliveryState::Sent).await;
-    assert!(!matches!(
-        ledger.reports()[0].ending,
-        Some(ReportEnding::Acknowledged)
-    ));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_waits_longer_than_its_report_window_is_followed_to_its_end() {
-    let clock = ManualClock::at(SystemClock::new().now());
-    let busy = Action::HttpStatus {
-        status: 503,
-        retry_after: None,
-    };
-    let script = Script::new().on(Match::always(), busy);
-    let mut app = TestApp::start_with(script, Arc::new(clock.clone()), |files| {
-        speak(files, "rest");
-        set(files, "window_minutes = 1");
-    })
-    .await;
-    let accepted = app.accepted(request_at(clock.now())).await;
-    soon(app.simulator.ledger().until_ended(1)).await;
-    // Nothing is tried any more, so nothing renews the window.
-    let pause = PauseAccountRequest {
-        name: "accounts/madrid-mn".into(),
-    };
-    app.accounts.pause_account(pause).await.unwrap();
-    let (mut follower, name) = (app.client.clone(), accepted.name.clone());
-    let mut following = tokio::spawn(async move {
-        let request = WatchDeliveryRequest { name };
-        let mut states = follower.watch_delivery(request).await.unwrap().into_inner();
-        let mut last = None;
-        while let Some(change) = states.message().await.unwrap() {
-            last = change.delivery;
-        }
-        last.unwrap()
-    });
-    let last = soon(async {
-        loop {
-            clock.advance(Duration::from_secs(20));
-            let patience = Duration::from_millis(10);
-            if let Ok(last) = tokio::time::timeout(patience, &mut following).await {
-                break last.unwrap();
-            }
-        }
-    })
-    .await;
-    assert_eq!(last.state(), DeliveryState::Expired, "unsent to the end");
 }
