@@ -5,9 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use clave_otp::{
     clock::{Clock, SystemClock},
-    grpc::proto::{
-        Delivery, DeliveryState, GetAccountRequest, WatchDeliveryRequest,
-    },
+    grpc::proto::{Delivery, DeliveryState, GetAccountRequest, WatchDeliveryRequest},
     simulator::{Action, Gate, Match, ReportStep, Script, WrittenAs},
 };
 
