@@ -77,8 +77,9 @@ pub(super) struct Settleable {
     pub(super) maybe_sent: bool,
     pub(super) attempts: u32,
     pub(super) report_deadline: Option<Timestamp>,
-    /// The report is about another message than the one that the gateway said it took.
-    pub(super) is_of_another_message: bool,
+    /// The report is surely about the message of the last attempt: the same account says it, and either names the message that
+    /// it said it took, or there was no other attempt.
+    pub(super) is_of_last_attempt: bool,
 }
 
 /// What follows from a report.
@@ -95,14 +96,14 @@ pub(super) enum Move {
 }
 
 /// The one rule: a report never takes a state back, `DELIVERED` is believed of any of the delivery's messages, and "it will not
-/// arrive" only when no other message of it may have arrived.
+/// arrive" only of the message of the last attempt, and when no other message of it may have arrived.
 pub(super) fn decide(delivery: Settleable, news: &News, now: Timestamp) -> Move {
     let Settleable {
         state,
         maybe_sent,
         attempts,
         report_deadline,
-        is_of_another_message,
+        is_of_last_attempt,
     } = delivery;
     let is_over = report_deadline.is_some_and(|deadline| deadline <= now);
     match (state, news) {
@@ -120,7 +121,7 @@ pub(super) fn decide(delivery: Settleable, news: &News, now: Timestamp) -> Move 
             Move::To(DeliveryState::Delivered)
         }
         (DeliveryState::Sent | DeliveryState::Uncertain, News::Failed(_))
-            if !maybe_sent && !is_of_another_message =>
+            if !maybe_sent && is_of_last_attempt =>
         {
             Move::To(DeliveryState::Failed)
         }
@@ -143,7 +144,7 @@ mod tests {
             maybe_sent: false,
             attempts: 1,
             report_deadline: Some(NOON + std::time::Duration::from_secs(60)),
-            is_of_another_message: false,
+            is_of_last_attempt: true,
         }
     }
 
@@ -174,7 +175,7 @@ mod tests {
         };
         assert_eq!(decide(resent, &failed(), NOON), Move::Stay);
         let other = Settleable {
-            is_of_another_message: true,
+            is_of_last_attempt: false,
             ..sent()
         };
         assert_eq!(decide(other, &failed(), NOON), Move::Stay);
@@ -206,7 +207,7 @@ mod tests {
             maybe_sent: bool,
             attempts in 0..3_u32,
             window in prop::option::of(-5..5_i64),
-            is_of_another_message: bool,
+            is_of_last_attempt: bool,
             news in prop::sample::select(vec![News::Delivered, failed(), News::Waiting, News::Unknown]),
         ) {
             let delivery = Settleable {
@@ -214,7 +215,7 @@ mod tests {
                 maybe_sent,
                 attempts,
                 report_deadline: window.map(|seconds| NOON + jiff::SignedDuration::from_secs(seconds)),
-                is_of_another_message,
+                is_of_last_attempt,
             };
             if let Move::To(next) = decide(delivery, &news, NOON) {
                 prop_assert!(state.may_become(next), "{state:?} → {next:?}");

@@ -146,7 +146,7 @@ impl Model {
             Some(kept.delivery.id) == new.report.delivery && kept.tried.contains(&new.account)
         };
         match self.kept.iter_mut().find(about) {
-            Some(kept) => kept.hears(&new.report, new.receive_time),
+            Some(kept) => kept.hears(&new.account, &new.report, new.receive_time),
             None => ReportEffect::Unknown,
         }
     }

@@ -26,8 +26,8 @@ pub struct Kept {
     pub superseded: bool,
     /// The accounts that have tried it.
     pub tried: BTreeSet<AccountId>,
-    /// What gateways have said about it: of which message, what.
-    heard: Vec<(GatewayMessageId, News)>,
+    /// What gateways have said about it: whose, of which message, what.
+    heard: Vec<(AccountId, Option<GatewayMessageId>, News)>,
 }
 
 impl Kept {
@@ -55,7 +55,8 @@ impl Kept {
     }
 
     pub fn ends_unsent(&mut self, state: DeliveryState, now: Timestamp) {
-        let state = if self.maybe_sent {
+        let has_arrived = |(_, _, news): &(_, _, News)| matches!(news, News::Delivered);
+        let state = if self.maybe_sent || self.heard.iter().any(has_arrived) {
             DeliveryState::Uncertain
         } else {
             state
@@ -138,13 +139,21 @@ impl Kept {
     }
 
     /// A report comes in.
-    pub fn hears(&mut self, report: &Report, now: Timestamp) -> ReportEffect {
-        let message = report.message_id.clone().unwrap();
-        let saying = (message.clone(), report.news.clone());
-        if self.heard.contains(&saying) {
+    pub fn hears(&mut self, account: &AccountId, report: &Report, now: Timestamp) -> ReportEffect {
+        let said = (&report.message_id, &report.news);
+        if self
+            .heard
+            .iter()
+            .any(|(_, message, news)| (message, news) == said)
+        {
             return ReportEffect::Repeated;
         }
-        self.heard.push(saying);
+        let saying = (
+            account.clone(),
+            report.message_id.clone(),
+            report.news.clone(),
+        );
+        self.heard.push(saying.clone());
         let is_an_end = matches!(report.news, News::Delivered | News::Failed(_));
         let state = self.delivery.state;
         let is_sent = matches!(state, DeliveryState::Sent | DeliveryState::Uncertain);
@@ -154,7 +163,7 @@ impl Kept {
         if is_an_end && is_sent && self.is_over(now) {
             return ReportEffect::Late;
         }
-        if self.ends_by(&message, &report.news, now) {
+        if self.ends_by(&saying, now) {
             return ReportEffect::Settled(self.delivery.state);
         }
         if !state.is_always_final() {
@@ -166,17 +175,17 @@ impl Kept {
     /// Whether a report has told an end already.
     pub fn was_told_the_end(&self) -> bool {
         let mut sayings = self.heard.iter();
-        sayings.any(|(_, news)| matches!(news, News::Delivered | News::Failed(_)))
+        sayings.any(|(_, _, news)| matches!(news, News::Delivered | News::Failed(_)))
     }
 
     /// Good news count more than bad ones, whichever came first.
     pub fn is_settled_by_what_it_heard(&mut self, now: Timestamp) -> bool {
-        let is_good = |(_, news): &&(_, News)| matches!(news, News::Delivered);
+        let is_good = |(_, _, news): &&(_, _, News)| matches!(news, News::Delivered);
         let (good, bad): (Vec<_>, Vec<_>) = self.heard.iter().partition(is_good);
         let sayings: Vec<_> = good.into_iter().chain(bad).cloned().collect();
         sayings
             .iter()
-            .any(|(message, news)| !self.is_over(now) && self.ends_by(message, news, now))
+            .any(|saying| !self.is_over(now) && self.ends_by(saying, now))
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -186,14 +195,22 @@ impl Kept {
     }
 
     /// Ends the delivery if this is news that may end it.
-    fn ends_by(&mut self, message: &GatewayMessageId, news: &News, now: Timestamp) -> bool {
+    fn ends_by(
+        &mut self,
+        (account, message, news): &(AccountId, Option<GatewayMessageId>, News),
+        now: Timestamp,
+    ) -> bool {
         let is_sent = matches!(
             self.delivery.state,
             DeliveryState::Sent | DeliveryState::Uncertain
         );
         let waits_again = self.is_waiting() && self.delivery.attempts > 0;
-        let known = self.delivery.gateway_message_id.as_ref();
-        let is_its_only_one = !self.maybe_sent && known.is_none_or(|known| known == message);
+        // "It will not arrive" ends it only if it is said of the message of its last attempt, by who made that one.
+        let is_of_last = match (&self.delivery.gateway_message_id, message) {
+            (Some(known), Some(named)) => known == named,
+            _ => self.delivery.attempts == 1,
+        };
+        let is_its_only_one = !self.maybe_sent && is_of_last && *account == self.delivery.account;
         let (state, reason) = match news {
             News::Delivered if is_sent || waits_again => (DeliveryState::Delivered, None),
             News::Failed(reason) if is_sent && is_its_only_one => {
@@ -205,7 +222,7 @@ impl Kept {
         self.delivery.reason = reason;
         self.delivery.report_time = Some(now);
         let known = &mut self.delivery.gateway_message_id;
-        known.get_or_insert_with(|| message.clone());
+        *known = known.take().or_else(|| message.clone());
         true
     }
 }

@@ -47,7 +47,9 @@ impl Model {
                 limit: NonZeroU32::new(*limit).unwrap(),
                 now,
                 must_outlive: now + jiff::SignedDuration::from_secs((*margin_seconds).into()),
-                report_deadline: Some(now + jiff::SignedDuration::from_hours(1)),
+                // The first account's protocol tells the end, the others' do not.
+                report_deadline: (account(*number) == account(0))
+                    .then(|| now + jiff::SignedDuration::from_hours(1)),
             }),
             Step::Settle {
                 lease,
@@ -86,7 +88,8 @@ impl Model {
             account,
             report: Report {
                 delivery: Some(self.any(which)),
-                message_id: Some(message_id(message)),
+                // Some platforms name no message.
+                message_id: (message != 0).then(|| message_id(message)),
                 recipient: None,
                 status: ReportedStatus::of(&format!("{saying:?}")),
                 news: saying.news(),

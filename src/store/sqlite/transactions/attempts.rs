@@ -167,18 +167,19 @@ pub(in crate::store::sqlite) fn settle(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let row = SettledRow::of(settlement);
-    let held: Option<(i64, u32, AccountId, DeliveryState, bool)> = unit
+    let held: Option<(i64, u32, AccountId, DeliveryState)> = unit
         .connection
         .prepare_cached(
             "UPDATE deliveries SET maybe_sent = maybe_sent OR ?11, \
-             state = CASE WHEN (?4 IN (5, 6) OR (?4 = 1 AND superseded)) AND (maybe_sent OR ?11) THEN 7 \
+             state = CASE WHEN (?4 IN (5, 6) OR (?4 = 1 AND superseded)) AND (maybe_sent OR ?11 OR EXISTS ( \
+             SELECT 1 FROM reports INDEXED BY reports_of_delivery WHERE delivery = deliveries.seq AND news = 'delivered')) THEN 7 \
              WHEN ?4 = 1 AND superseded THEN 9 ELSE ?4 END, \
              reason = ?5, gateway_code = ?6, gateway_message_id = ?7, \
              not_before = ?8, report_deadline = coalesce(?9, report_deadline), attempt_token = NULL, update_time = ?3, \
              submit_time = CASE WHEN ?10 THEN ?3 ELSE submit_time END, \
              sealed_text = CASE WHEN ?4 = 1 AND NOT superseded THEN sealed_text END \
              WHERE id = ?1 AND state = 2 AND attempt_token = ?2 \
-             RETURNING seq, attempts, account, state, report_deadline IS NOT NULL",
+             RETURNING seq, attempts, account, state",
         )?
         .query_row(
             params![
@@ -200,12 +201,11 @@ pub(in crate::store::sqlite) fn settle(
                     found.get(1)?,
                     rows::text(found, 2, |text| AccountId::parse(text).ok())?,
                     rows::state(found, 3)?,
-                    found.get(4)?,
                 ))
             },
         )
         .optional()?;
-    let Some((seq, attempt, account, state, has_reports)) = held else {
+    let Some((seq, attempt, account, state)) = held else {
         tracing::warn!(delivery = %id, "store: an outcome came for a delivery that is not held any more; left alone");
         return Ok(());
     };
@@ -226,9 +226,8 @@ pub(in crate::store::sqlite) fn settle(
     if state == DeliveryState::Accepted {
         unit.note_waiting(&account, 1);
     }
-    if has_reports {
-        reporting::after_outcome(unit, seq, &account, row.message_id, now)?;
-    }
+    // Whatever this account's protocol tells: a report of an earlier attempt, elsewhere, may have come meanwhile.
+    reporting::after_outcome(unit, seq, &account, row.message_id, now)?;
     Ok(())
 }
 

@@ -44,10 +44,13 @@ impl Subject {
         }
     }
 
-    fn facing(&self, message_id: Option<&str>) -> Settleable {
-        let known = self.message_id.as_deref();
+    fn facing(&self, account: &str, message_id: Option<&str>) -> Settleable {
+        let is_its_message = match (self.message_id.as_deref(), message_id) {
+            (Some(known), Some(named)) => known == named,
+            _ => self.settleable.attempts == 1,
+        };
         Settleable {
-            is_of_another_message: known.is_some() && message_id.is_some() && known != message_id,
+            is_of_last_attempt: is_its_message && account == self.account.as_str(),
             ..self.settleable
         }
     }
@@ -99,7 +102,8 @@ pub(in crate::store::sqlite) fn apply_report(
             report.status.as_str(),
             micros(*receive_time),
         ])?;
-    let effect = settle(unit, &subject, message_id, &report.news, *receive_time)?;
+    let said = (account.as_str(), message_id, &report.news);
+    let effect = settle(unit, &subject, said, *receive_time)?;
     if effect == ReportEffect::Noted && !subject.settleable.state.is_always_final() {
         unit.connection
             .prepare_cached("UPDATE deliveries SET report_time = ?2 WHERE seq = ?1")?
@@ -155,17 +159,17 @@ pub(super) fn settle_interrupted(unit: &mut Unit<'_>, now: Timestamp) -> rusqlit
 
 /// Lets the reports that are kept with a delivery settle it, the one that says most first.
 fn settle_by_kept(unit: &mut Unit<'_>, delivery: i64, now: Timestamp) -> rusqlite::Result<bool> {
-    let kept: Vec<(String, Option<String>, Option<String>)> = unit
+    let kept: Vec<(String, Option<String>, Option<String>, String)> = unit
         .connection
         .prepare_cached(
-            "SELECT news, reason, message_id FROM reports INDEXED BY reports_of_delivery \
+            "SELECT news, reason, message_id, account FROM reports INDEXED BY reports_of_delivery \
              WHERE delivery = ?1 AND news IN ('delivered', 'failed') ORDER BY news, seq",
         )?
         .query_map(params![delivery], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    for (news, reason, message_id) in kept {
+    for (news, reason, message_id, account) in kept {
         let news = match (news.as_str(), reason.as_deref().and_then(Reason::parse)) {
             ("delivered", _) => News::Delivered,
             (_, Some(reason)) => News::Failed(reason),
@@ -175,7 +179,8 @@ fn settle_by_kept(unit: &mut Unit<'_>, delivery: i64, now: Timestamp) -> rusqlit
             .connection
             .prepare_cached(&format!("{SUBJECT} WHERE seq = ?1"))?
             .query_row(params![delivery], subject)?;
-        let effect = settle(unit, &subject, message_id.as_deref(), &news, now)?;
+        let said = (account.as_str(), message_id.as_deref(), &news);
+        let effect = settle(unit, &subject, said, now)?;
         if matches!(effect, ReportEffect::Settled(_)) {
             return Ok(true);
         }
@@ -279,11 +284,10 @@ fn is_repeated(
 fn settle(
     unit: &mut Unit<'_>,
     subject: &Subject,
-    message_id: Option<&str>,
-    news: &News,
+    (account, message_id, news): (&str, Option<&str>, &News),
     now: Timestamp,
 ) -> rusqlite::Result<ReportEffect> {
-    let decided = decide(subject.facing(message_id), news, now);
+    let decided = decide(subject.facing(account, message_id), news, now);
     let state = match decided {
         Move::To(state) => state,
         Move::AfterOutcome => return Ok(ReportEffect::Early),
@@ -329,7 +333,7 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
             maybe_sent: row.get(7)?,
             attempts: row.get(8)?,
             report_deadline: rows::optional_time(row, 9)?,
-            is_of_another_message: false,
+            is_of_last_attempt: false,
         },
     })
 }
