@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// How often a lane that cannot send asks whether the others have places for what it still holds.
+const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
+
 /// What a lane needs to know of its account.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
@@ -188,6 +191,7 @@ impl Lane {
         notes::rests(&self.core.settings.account);
         let clock = Arc::clone(&self.core.clock);
         let mut rested = std::pin::pin!(clock.sleep(pause));
+        let has_neighbours = !self.core.settings.neighbours.is_empty();
         while !stop.is_cancelled() {
             self.hand_over(Which::AllThatWait).await;
             tokio::select! {
@@ -196,6 +200,8 @@ impl Lane {
                 // Another account may have become well, or a code may have come that nobody else could take.
                 _ = self.others.changed() => {}
                 () = self.bell.rung() => {}
+                // Or a place has become free there, which nobody tells.
+                () = clock.sleep(HAND_OVER_AGAIN), if has_neighbours => {}
             }
         }
         self.report.rests_until = None;
@@ -254,6 +260,9 @@ impl Lane {
                     until = leased.next_due;
                     if leased.closed.is_some() {
                         self.hand_over(Which::AllThatWait).await;
+                        if !self.core.settings.neighbours.is_empty() {
+                            until = self.core.clock.now().checked_add(HAND_OVER_AGAIN).ok();
+                        }
                     }
                 }
                 Ok(leased) => {

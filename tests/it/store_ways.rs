@@ -208,3 +208,25 @@ async fn what_is_over_does_not_move_and_what_a_closed_lane_holds_does() {
     let state = store.delivery(over).await.unwrap().unwrap().state;
     assert_eq!(state, DeliveryState::Accepted, "the sweep ends it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_moves_whole_however_much_of_it_must_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let wide = |new: NewDelivery| NewDelivery {
+        way: Way {
+            queue_limit: NonZeroU32::new(5000).unwrap(),
+            ..way(&account())
+        },
+        ..new
+    };
+    // What has no other way waits in front.
+    let bound = (0..600).map(|_| wide(new_delivery_at(noon(), LIFE)));
+    let free = (0..600).map(|_| wide(new_delivery()));
+    for new in bound.chain(free) {
+        assert_eq!(accept(&store, new).await.1, account());
+    }
+    let mut request = all_that_wait();
+    request.to[0].queue_limit = NonZeroU32::new(5000).unwrap();
+    assert_eq!(store.hand_over(request).await.unwrap(), 600);
+}

@@ -309,9 +309,19 @@ impl Store for SqliteStore {
     }
 
     async fn hand_over(&self, request: HandOver) -> Result<u64, StoreError> {
-        self.writer
-            .write(move |unit| transactions::hand_over(unit, &request))
-            .await
+        let mut moved = 0;
+        let mut after = Some(0);
+        // A backlog is looked at in parts, between which the others' transactions come to their turn.
+        while let Some(last) = after {
+            let request = request.clone();
+            let part = self
+                .writer
+                .write(move |unit| transactions::hand_over(unit, &request, last))
+                .await?;
+            moved += part.moved;
+            after = part.go_on_after;
+        }
+        Ok(moved)
     }
 
     async fn apply_report(&self, report: NewReport) -> Result<Applied, StoreError> {

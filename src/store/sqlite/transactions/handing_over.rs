@@ -16,22 +16,34 @@ use crate::{
     },
 };
 
-/// Most deliveries in one transaction; the lane asks again.
+/// Most deliveries that one transaction looks at, so that it holds up nobody; the next one goes on after the last of them.
 const MOST_AT_ONCE: usize = 500;
 
+/// What one transaction came to.
+pub(in crate::store::sqlite) struct HandedOver {
+    pub(in crate::store::sqlite) moved: u64,
+    /// Where the next transaction goes on, unless all have been looked at.
+    pub(in crate::store::sqlite) go_on_after: Option<i64>,
+}
+
 struct Candidate {
+    seq: i64,
     id: DeliveryId,
     ways: String,
     expire_time: Timestamp,
 }
 
-/// Moves what waits and was never sent, as its own ways allow; answers how many.
+/// Moves what waits and was never sent, as its own ways allow.
 pub(in crate::store::sqlite) fn hand_over(
     unit: &mut Unit<'_>,
     request: &HandOver,
-) -> rusqlite::Result<u64> {
+    after: i64,
+) -> rusqlite::Result<HandedOver> {
     let mut moved = 0;
-    for candidate in candidates(unit, request)? {
+    let candidates = candidates(unit, request, after)?;
+    let last = candidates.last().map(|candidate| candidate.seq);
+    let go_on_after = last.filter(|_| candidates.len() == MOST_AT_ONCE);
+    for candidate in candidates {
         if candidate.expire_time <= request.now {
             continue;
         }
@@ -47,31 +59,33 @@ pub(in crate::store::sqlite) fn hand_over(
             moved += 1;
         }
     }
-    Ok(moved)
+    Ok(HandedOver { moved, go_on_after })
 }
 
-fn candidates(unit: &Unit<'_>, request: &HandOver) -> rusqlite::Result<Vec<Candidate>> {
+fn candidates(unit: &Unit<'_>, request: &HandOver, after: i64) -> rusqlite::Result<Vec<Candidate>> {
     let least_attempts = match request.which {
         Which::AllThatWait => 0,
         Which::WhatWasTried => 1,
     };
     unit.connection
         .prepare_cached(
-            "SELECT id, ways, expire_time FROM deliveries INDEXED BY deliveries_waiting \
-             WHERE account = ?1 AND state = 1 AND ways IS NOT NULL AND NOT maybe_sent AND attempts >= ?2 \
+            "SELECT id, ways, expire_time, seq FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND ways IS NOT NULL AND NOT maybe_sent AND attempts >= ?2 AND seq > ?4 \
              ORDER BY seq LIMIT ?3",
         )?
         .query_map(
             params![
                 request.from.as_str(),
                 least_attempts,
-                to_signed(MOST_AT_ONCE)
+                to_signed(MOST_AT_ONCE),
+                after,
             ],
             |row| {
                 Ok(Candidate {
                     id: DeliveryId::from_bytes(row.get(0)?),
                     ways: row.get(1)?,
                     expire_time: rows::time(row, 2)?,
+                    seq: row.get(3)?,
                 })
             },
         )?
