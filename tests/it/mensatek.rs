@@ -120,7 +120,13 @@ async fn a_code_goes_out_and_is_delivered_when_the_platform_says_so() {
     assert_eq!(taken.sender, "ClaveMadrid");
     assert_eq!(taken.gateway_message_id, "10573758");
     sent.assert_async().await;
-    assert_eq!(account(&mut app).await.credit, Some(1234.5));
+    // The lane tells it when the outcome is recorded, so a moment after the delivery does.
+    soon(async {
+        while account(&mut app).await.credit != Some(1234.5) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     // On its way, then there.
     assert_eq!(tell(&mut app, &accepted, 2, "34600000001").await, 200);
     assert_eq!(app.get(&accepted.name).await.state(), DeliveryState::Sent);
