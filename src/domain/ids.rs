@@ -10,12 +10,6 @@ use uuid::Uuid;
 #[error("{0}")]
 pub struct IdError(&'static str);
 
-impl IdError {
-    pub(super) const fn new(rule: &'static str) -> Self {
-        Self(rule)
-    }
-}
-
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -4,7 +4,7 @@
 
 use reqwest::StatusCode;
 
-use super::{Outcome, Verdict, http::ExchangeError};
+use super::{Message, Outcome, Verdict, http::ExchangeError};
 use crate::domain::Reason;
 
 /// What an exchange without a whole answer says.
@@ -57,6 +57,22 @@ pub(super) fn beyond_batch_limit() -> Outcome {
         reason: Reason::known(Reason::GATEWAY_BATCH_LIMIT),
         code: None,
     }
+}
+
+/// What became of messages of which a request carries one: the first is exchanged, the others are not sent.
+pub(super) async fn only_the_first<'a, E>(
+    messages: &'a [Message],
+    exchange: impl FnOnce(&'a Message) -> E,
+) -> Vec<Outcome>
+where
+    E: Future<Output = Outcome>,
+{
+    let mut outcomes = Vec::with_capacity(messages.len());
+    if let Some(message) = messages.first() {
+        outcomes.push(exchange(message).await);
+    }
+    outcomes.resize_with(messages.len(), beyond_batch_limit);
+    outcomes
 }
 
 /// This message is refused for good.

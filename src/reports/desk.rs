@@ -36,8 +36,6 @@ impl Desk {
                     return Some(again_later());
                 }
             },
-            // No account for certified messages is served yet.
-            Callback::Certified(_, _) => count(&account.account, "certified"),
             Callback::Dropped(what) => count(&account.account, what),
             Callback::Malformed(why) => {
                 metrics::counter!(names::CALLBACKS_REFUSED, "account" => account.account.to_string(), "problem" => why)

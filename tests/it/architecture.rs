@@ -49,7 +49,7 @@ const ALLOWED: &[(&str, &str)] = &[
 ];
 
 /// Folders in `store` and `gateway` are concrete stores and gateways, which `app` alone may name; but not these.
-const COMMON: &[&str] = &["gateway::http", "gateway::certified"];
+const COMMON: &[&str] = &["gateway::http"];
 
 /// Longer means that two things live in one file.
 const MOST_LINES: usize = 500;

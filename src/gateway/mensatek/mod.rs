@@ -4,6 +4,7 @@
 //! alone: no files, no contracts, nothing scheduled.
 
 mod codes;
+mod tags;
 mod wire;
 
 use std::{
@@ -18,18 +19,18 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use secrecy::SecretString;
 use url::Url;
 
-use self::wire::{Notice, NoticeParts, SendRequest};
+use self::{
+    tags::forms_a_tag,
+    wire::{Notice, NoticeParts, SendRequest},
+};
 use super::{
     Callback, CallbackAnswer, CallbackRequest, CodeMap, Gateway, GatewaySetupError, Message,
     Outcome, callbacks,
     http::{Answer, HttpClient, HttpSettings},
-    outcomes::{beyond_batch_limit, of_failure, of_status, unknown, unrepresentable},
+    outcomes::{of_failure, of_status, only_the_first, unknown, unrepresentable},
     setup::basic_authorization,
 };
-use crate::domain::{
-    DeliveryId, GatewayMessageId, News, Report, ReportedNumber, ReportedStatus,
-    certified::forms_a_tag,
-};
+use crate::domain::{DeliveryId, GatewayMessageId, News, Report, ReportedNumber, ReportedStatus};
 
 /// What a request carries. `Destinatarios` may hold several numbers, but of one text, and each code has its own.
 const BATCH_LIMIT: NonZeroU32 = NonZeroU32::MIN;
@@ -194,12 +195,7 @@ impl Gateway for MensatekGateway {
 
     /// Those after the first are not sent.
     async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(messages.len());
-        if let Some(message) = messages.first() {
-            outcomes.push(self.exchange(message, start_within).await);
-        }
-        outcomes.resize_with(messages.len(), beyond_batch_limit);
-        outcomes
+        only_the_first(messages, |message| self.exchange(message, start_within)).await
     }
 
     /// `Cred` of the last answer that told it, in the platform's credits.

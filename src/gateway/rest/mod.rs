@@ -21,7 +21,7 @@ use super::{
     Message, NumberForm, Outcome, callbacks,
     http::{Answer, ExchangeError, HttpClient, HttpSettings},
     number::phone,
-    outcomes::{beyond_batch_limit, of_failure, of_status, unknown, unrepresentable},
+    outcomes::{of_failure, of_status, only_the_first, unknown, unrepresentable},
     report_address::ReportAddress,
     setup::basic_authorization,
     status_codes,
@@ -130,12 +130,7 @@ impl Gateway for RestGateway {
 
     /// Those after the first are not sent.
     async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(messages.len());
-        if let Some(message) = messages.first() {
-            outcomes.push(self.exchange(message, start_within).await);
-        }
-        outcomes.resize_with(messages.len(), beyond_batch_limit);
-        outcomes
+        only_the_first(messages, |message| self.exchange(message, start_within)).await
     }
 
     fn read_callback(&self, request: &CallbackRequest<'_>) -> Option<(Callback, CallbackAnswer)> {
