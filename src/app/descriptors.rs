@@ -11,11 +11,21 @@ const OTHERS: usize = 64;
 
 /// Warns, because a process without file descriptors accepts no connection and may not open its files.
 pub(super) fn warn_where_too_few(settings: &Settings) {
+    let reports = settings.reports.as_ref();
+    let reports = reports.map_or(0, |port| port.max_connections);
+    let accounts = settings
+        .administrations
+        .iter()
+        .flat_map(|administration| &administration.accounts);
+    let requests: usize = accounts
+        .map(|account| account.max_in_flight.get() as usize)
+        .sum();
     let wanted = settings
         .grpc
         .max_connections
         .saturating_add(settings.admin.max_connections)
-        .saturating_add(settings.accounts())
+        .saturating_add(reports)
+        .saturating_add(requests)
         .saturating_add(OTHERS);
     // Not Linux, or not readable: nothing can be said.
     let Ok(limits) = fs::read_to_string("/proc/self/limits") else {

@@ -9,11 +9,11 @@ use super::{StartError, gateways, reporting};
 use crate::{
     clock::Clock,
     config::{
-        self, AccountSettings, AdministrationSettings, CallerIdentity, GatewayKind, GrpcSettings,
-        SenderOnWire, Settings, TextLimits,
+        self, AccountSettings, AdministrationSettings, CallerIdentity, GrpcSettings, SenderOnWire,
+        Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
-    domain::{Dir3, GatewayName, InternationalNumber, Sender},
+    domain::{Dir3, InternationalNumber, Sender},
     grpc::{self, Callers},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
@@ -83,7 +83,7 @@ pub(super) fn directory(settings: &Settings) -> Directory {
 fn routed_account(settings: &AccountSettings, queue_limit: NonZeroU32) -> Account {
     Account {
         id: settings.id.clone(),
-        gateway: gateway_name(settings.gateway),
+        gateway: settings.gateway,
         senders: settings.senders.clone(),
         default_sender: settings.default_sender.clone(),
         international: International {
@@ -125,7 +125,7 @@ pub(super) fn profiles(
             report_url: reporting::address_of(reports, account, sealer)
                 .map(|url| SecretString::from(url.as_str())),
             administration: dir3.clone(),
-            gateway: gateway_name(account.gateway),
+            gateway: account.gateway,
             senders: std::iter::once(&account.default_sender)
                 .chain(
                     account
@@ -148,13 +148,6 @@ pub(super) fn profiles(
         .iter()
         .flat_map(of_administration)
         .collect()
-}
-
-const fn gateway_name(kind: GatewayKind) -> GatewayName {
-    match kind {
-        GatewayKind::MensajeriaNegocios => GatewayName::MensajeriaNegocios,
-        GatewayKind::Mensatek => GatewayName::Mensatek,
-    }
 }
 
 /// The texts of the administrations that have their own.

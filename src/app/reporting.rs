@@ -21,9 +21,6 @@ use crate::{
     store::{Store, sealing::Sealer},
 };
 
-/// Longest head of a request, in bytes: what HTTP libraries take by default.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-
 /// The port, bound, before anyone knows who reports there.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -115,7 +112,7 @@ impl Bound {
             ),
             port_limits: http_port::Limits {
                 max_connections: port.max_connections,
-                max_header_bytes: MAX_HEADER_BYTES,
+                max_header_bytes: port.max_header_bytes,
                 timeout: port.timeout,
             },
             limits,

@@ -210,16 +210,19 @@ pub(super) fn codes(
     protocol: Option<Protocol>,
     at: &At,
 ) -> BTreeMap<i64, CodeMeaning> {
-    let accepted = protocol.unwrap_or(Protocol::XmlRpc).accepted_code();
+    let protocol = protocol.unwrap_or(Protocol::XmlRpc);
+    let accepted = protocol.accepted_code();
     let mut meanings = BTreeMap::new();
     for (number, code) in written {
         let at = at.key(number);
         let Some(code) = code else {
             continue; // reported as wrong already
         };
-        let parsed = number.parse::<i64>().ok().filter(|code| *code != accepted);
+        let written = number.parse::<i64>().ok();
+        let parsed = written.filter(|code| !protocol.means_accepted(*code));
         if parsed.is_none() {
             let example = if accepted == 1000 { 2004 } else { -7 };
+            let accepted = written.unwrap_or(accepted);
             at.problem(format_args!(
                 "must be a code of the platform in quotes, such as \"{example}\"; {accepted} always means accepted"
             ));

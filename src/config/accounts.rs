@@ -21,7 +21,7 @@ use super::{
     repair::{List, Table},
     secrets::{self, PasswordKind, PasswordSource},
 };
-use crate::domain::{AccountId, Alias, COMMON_SENDER, Sender};
+use crate::domain::{AccountId, Alias, COMMON_SENDER, GatewayName, Sender};
 
 /// Most alphanumeric senders of one account (guide, 2.1.1).
 const MAX_ALIASES: usize = 6;
@@ -66,7 +66,7 @@ pub struct AccountSettings {
     /// Its id, unique in the installation.
     pub id: AccountId,
     /// The platform behind it.
-    pub gateway: GatewayKind,
+    pub gateway: GatewayName,
     /// How that platform is spoken to.
     pub protocol: Protocol,
     /// The platform's address: https, or http on loopback. For REST its base, to which the adapter adds the path.
@@ -158,25 +158,6 @@ impl fmt::Display for ApiUser {
     }
 }
 
-/// The platforms that this release serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum GatewayKind {
-    /// Telefónica Mensajería Negocios.
-    MensajeriaNegocios,
-    /// Mensatek.
-    Mensatek,
-}
-
-impl GatewayKind {
-    /// The word of the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MensajeriaNegocios => "mensajeria-negocios",
-            Self::Mensatek => "mensatek",
-        }
-    }
-}
-
 /// What follows a submission of unknown outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUncertain {
@@ -197,7 +178,7 @@ struct Parts {
 pub(super) struct AccountDraft {
     pub(super) at: At,
     pub(super) id: Option<AccountId>,
-    pub(super) gateway: Option<GatewayKind>,
+    pub(super) gateway: Option<GatewayName>,
     pub(super) endpoint: Option<Url>,
     pub(super) api_user: Option<ApiUser>,
     /// With their places, because wrong ones are left out.
@@ -336,18 +317,17 @@ impl RawAccount {
         })
     }
 
-    fn gateway(&self, at: &At) -> Option<GatewayKind> {
+    fn gateway(&self, at: &At) -> Option<GatewayName> {
         let word = at.required(
             self.gateway.as_deref(),
             "write \"mensajeria-negocios\" or \"mensatek\"",
         )?;
-        let kinds = [GatewayKind::MensajeriaNegocios, GatewayKind::Mensatek];
-        let words = kinds.map(|kind| (kind.as_str(), kind));
-        at.word(Some(word), &words, GatewayKind::MensajeriaNegocios)
+        let words = GatewayName::ALL.map(|name| (name.as_str(), name));
+        at.word(Some(word), &words, GatewayName::MensajeriaNegocios)
     }
 
     /// The senders that are right, with their places.
-    fn senders(&self, gateway: Option<GatewayKind>, at: &At) -> Vec<(At, Sender)> {
+    fn senders(&self, gateway: Option<GatewayName>, at: &At) -> Vec<(At, Sender)> {
         let Some(listed) = at.required(
             self.senders.as_ref(),
             "list the account's senders, the principal alias first",
@@ -368,7 +348,7 @@ impl RawAccount {
             let Some(sender) = at.parse(text, Sender::parse) else {
                 continue;
             };
-            if gateway == Some(GatewayKind::Mensatek) && !mensatek::may_send_as(&sender) {
+            if gateway == Some(GatewayName::Mensatek) && !mensatek::may_send_as(&sender) {
                 at.problem("must be letters, digits, & and _ alone, at most 11, for \"mensatek\"");
                 continue;
             }

@@ -130,10 +130,7 @@ impl RawAlias {
         let Some(listed) = &self.enabled_gateways else {
             return Some(BTreeSet::new());
         };
-        let words = [
-            ("mensajeria-negocios", GatewayName::MensajeriaNegocios),
-            ("mensatek", GatewayName::Mensatek),
-        ];
+        let words = GatewayName::ALL.map(|name| (name.as_str(), name));
         let gateways: Vec<Option<GatewayName>> = listed
             .items(at)
             .map(|(at, word)| at.word(Some(word), &words, GatewayName::MensajeriaNegocios))

@@ -2,11 +2,8 @@
 //!
 //! Must not know: other gateways' keys.
 
-use super::{
-    accounts::{GatewayKind, RawAccount},
-    findings::At,
-};
-use crate::domain::{Nif, Sender};
+use super::{accounts::RawAccount, findings::At};
+use crate::domain::{GatewayName, Nif, Sender};
 
 /// Most characters of a name: the text names no limit.
 const NAME_CHARACTERS: usize = 100;
@@ -52,7 +49,7 @@ impl RawAccount {
     #[allow(clippy::option_option)] // absent and wrong are different things here
     pub(super) fn mensatek(
         &self,
-        gateway: Option<GatewayKind>,
+        gateway: Option<GatewayName>,
         at: &At,
     ) -> Option<Option<MensatekSettings>> {
         let contacts = [
@@ -61,7 +58,7 @@ impl RawAccount {
             ("contact_nif", self.contact_nif.is_some()),
         ];
         match gateway {
-            Some(GatewayKind::Mensatek) => {}
+            Some(GatewayName::Mensatek) => {}
             Some(_) => {
                 let others = [
                     ("service", self.service.is_some()),
@@ -103,7 +100,8 @@ impl RawAccount {
                 "certified SMS name who sends: give the administration's name",
             )
             .and_then(|name| {
-                let usable = (1..=NAME_CHARACTERS).contains(&name.chars().count())
+                let usable = name.chars().count() <= NAME_CHARACTERS
+                    && !name.trim().is_empty()
                     && !name.chars().any(char::is_control);
                 if !usable {
                     at_name.problem("must be 1 to 100 characters without control characters");

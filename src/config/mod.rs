@@ -33,7 +33,7 @@ pub use account_parts::{
     AccountLimits, CodeEffect, CodeMeaning, InternationalSettings, SenderOnWire,
 };
 pub use account_reports::{AccountReports, ReportLogin};
-pub use accounts::{AccountSettings, ApiUser, GatewayKind, OnUncertain};
+pub use accounts::{AccountSettings, ApiUser, OnUncertain};
 pub use admin::AdminSettings;
 pub use administrations::{AdministrationSettings, AliasPolicy};
 pub use callers::{CallerIdentity, CallerSettings};

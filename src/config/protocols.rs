@@ -6,11 +6,8 @@ use std::num::NonZeroU32;
 
 use url::Url;
 
-use super::{
-    accounts::{GatewayKind, RawAccount},
-    addresses,
-    findings::At,
-};
+use super::{accounts::RawAccount, addresses, findings::At};
+use crate::domain::GatewayName;
 
 /// Where Mensatek serves its API 7.0 (official text; confidence A).
 const MENSATEK_ENDPOINT: &str = "https://api.mensatek.com/v7";
@@ -24,7 +21,7 @@ const IN_FLIGHT: u32 = 4;
 /// Most requests at a time; what the platform bears is not public.
 const MOST_IN_FLIGHT: u32 = 64;
 
-/// The protocols that this release speaks, all of Mensajería Negocios.
+/// The protocols that this release speaks: three of Mensajería Negocios, and the one of Mensatek.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// XML-RPC of the 2017 guide.
@@ -56,13 +53,21 @@ impl Protocol {
         }
     }
 
-    /// The code that always means accepted (platform API; confidence A for XML-RPC, B for the others).
+    /// The code that stands for "accepted" where one is to be named (platform APIs; confidence A, B for SOAP and REST).
     pub(super) const fn accepted_code(self) -> i64 {
         match self {
             Self::XmlRpc => 0,
             Self::Soap | Self::Rest => 1000,
-            // Above zero it is the number of messages taken (confidence A).
             Self::Mensatek => 1,
+        }
+    }
+
+    /// Whether a code always means accepted, so that an installation cannot explain it otherwise.
+    pub(super) const fn means_accepted(self, code: i64) -> bool {
+        match self {
+            // Above zero it is the number of messages taken.
+            Self::Mensatek => code > 0,
+            _ => code == self.accepted_code(),
         }
     }
 }
@@ -113,8 +118,8 @@ pub(super) struct Writing {
 }
 
 impl RawAccount {
-    pub(super) fn protocol(&self, gateway: Option<GatewayKind>, at: &At) -> Option<Protocol> {
-        if gateway == Some(GatewayKind::Mensatek) {
+    pub(super) fn protocol(&self, gateway: Option<GatewayName>, at: &At) -> Option<Protocol> {
+        if gateway == Some(GatewayName::Mensatek) {
             if self.protocol.is_some() {
                 at.problem("is a key of \"mensajeria-negocios\" accounts: remove it");
             }

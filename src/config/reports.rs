@@ -18,6 +18,7 @@ pub(super) struct RawReports {
     listen: Option<String>,
     public_url: Option<String>,
     max_connections: Option<u64>,
+    max_header_bytes: Option<u64>,
     max_body_bytes: Option<u64>,
     timeout_ms: Option<u64>,
     early_kept_minutes: Option<u64>,
@@ -33,6 +34,8 @@ pub struct ReportsSettings {
     pub public_url: Url,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Longest head of a request.
+    pub max_header_bytes: usize,
     /// Longest body that is read.
     pub max_body_bytes: usize,
     /// Longest time for a request to arrive whole, and for its answer to be taken.
@@ -56,6 +59,9 @@ impl RawReports {
         let max_connections =
             at.key("max_connections")
                 .number(self.max_connections, 256, 1..=10_000);
+        let max_header_bytes =
+            at.key("max_header_bytes")
+                .number(self.max_header_bytes, 16 * 1024, 8192..=1024 * 1024);
         let max_body_bytes =
             at.key("max_body_bytes")
                 .number(self.max_body_bytes, 64 * 1024, 1024..=1024 * 1024);
@@ -72,6 +78,7 @@ impl RawReports {
             listen,
             public_url: public_url?,
             max_connections,
+            max_header_bytes,
             max_body_bytes,
             timeout: Duration::from_millis(timeout_ms),
             early_kept: Duration::from_secs(early_kept * 60),

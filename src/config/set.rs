@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     account_reports::Reporting,
-    accounts::{AccountDraft, ApiUser, GatewayKind},
+    accounts::{AccountDraft, ApiUser},
     administrations::AdministrationDraft,
     findings::At,
 };
-use crate::domain::{Alias, Sender};
+use crate::domain::{Alias, GatewayName, Sender};
 
 /// Reports every break of the rules between the administrations.
 pub(super) fn check(administrations: &[AdministrationDraft]) {
@@ -106,10 +106,10 @@ fn account_ids_are_unique(administrations: &[AdministrationDraft]) {
     }
 }
 
-/// The platform takes one request at a time from a log-in, and bills by account: two lanes, or two administrations, on
-/// one log-in could keep neither.
+/// A log-in has one lane, which keeps its order and its number of requests at a time, and one bill: two accounts, or two
+/// administrations, on one log-in could keep neither.
 fn each_log_in_has_one_account(administrations: &[AdministrationDraft]) {
-    let mut by_user: BTreeMap<(GatewayKind, &ApiUser), Vec<(usize, &AccountDraft)>> =
+    let mut by_user: BTreeMap<(GatewayName, &ApiUser), Vec<(usize, &AccountDraft)>> =
         BTreeMap::new();
     for (place, account) in accounts(administrations) {
         let (Some(gateway), Some(user)) = (account.gateway, &account.api_user) else {
@@ -148,7 +148,7 @@ fn aliases_of(account: &AccountDraft) -> impl Iterator<Item = (&At, &Alias)> {
 /// "El remitente principal debe ser único (no puede estar en más cuentas de clientes aunque sean de la misma
 /// organización)": answers are routed by it (guide, 2.1.1).
 fn principals_are_unique(administrations: &[AdministrationDraft]) {
-    let mut owners: BTreeMap<(GatewayKind, &Alias), &AccountDraft> = BTreeMap::new();
+    let mut owners: BTreeMap<(GatewayName, &Alias), &AccountDraft> = BTreeMap::new();
     for (_, account) in accounts(administrations) {
         if let (Some(gateway), Some((_, alias))) = (account.gateway, aliases_of(account).next()) {
             owners.entry((gateway, alias)).or_insert(account);

@@ -161,9 +161,15 @@ impl DeliveryId {
     /// Parses the resource name `deliveries/{id}`.
     pub fn parse_name(name: &str) -> Result<Self, IdError> {
         name.strip_prefix("deliveries/")
-            .and_then(|id| Uuid::try_parse(id).ok())
-            .map(Self)
+            .and_then(|id| Self::parse(id).ok())
             .ok_or(IdError("must be deliveries/{id}"))
+    }
+
+    /// Parses the id alone, as it travels in requests to gateways.
+    pub fn parse(id: &str) -> Result<Self, IdError> {
+        Uuid::try_parse(id)
+            .map(Self)
+            .map_err(|_| IdError("must be the id of a delivery"))
     }
 
     /// The resource name `deliveries/{id}`.

@@ -42,7 +42,7 @@ pub enum AliasStatus {
     Cancelled,
 }
 
-/// A platform as records of the registry name it; a record may name one that this release does not speak to.
+/// A platform as configuration, and the records of the registry in it, name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GatewayName {
     /// Telefónica Mensajería Negocios.
@@ -52,6 +52,9 @@ pub enum GatewayName {
 }
 
 impl GatewayName {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::MensajeriaNegocios, Self::Mensatek];
+
     /// The name used in configuration files and shown to operators.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What a platform's requests to us have in common, whether they come as SOAP or as JSON.
+//! What a platform's requests to us have in common, whether they come as SOAP, as JSON or as a form.
 //!
 //! Must not know: XML, JSON, whose account it is. Nothing of a citizen's answer or of a free text is kept.
 

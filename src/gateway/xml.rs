@@ -64,18 +64,6 @@ pub(super) fn is_carriable(text: &str) -> bool {
         .all(|c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..))
 }
 
-/// What stands for the five names that XML itself knows; `None` for an entity of the document's own.
-pub(super) fn named_character(entity: &str) -> Option<char> {
-    match entity {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => None,
-    }
-}
-
 /// Most bytes that [`escape`] makes of one.
 pub(super) const ESCAPED_BYTES: usize = 6;
 

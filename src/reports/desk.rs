@@ -73,13 +73,15 @@ impl Desk {
                 .record(took.max(0.0));
         }
         let delivery = delivery.map(|delivery| delivery.to_string());
-        let effect = effect.as_str();
         let status = status.as_str();
+        let told = effect.as_str();
         match effect {
-            "another_recipient" | "too_many_early" => {
-                tracing::warn!(%account, delivery, news, status, effect, "reports: not believed");
+            ReportEffect::AnotherRecipient | ReportEffect::TooManyEarly => {
+                tracing::warn!(%account, delivery, news, status, effect = told, "reports: not believed");
             }
-            _ => tracing::info!(%account, delivery, news, status, effect, "reports: a report came"),
+            _ => {
+                tracing::info!(%account, delivery, news, status, effect = told, "reports: a report came");
+            }
         }
         Ok(())
     }

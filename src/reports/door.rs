@@ -118,7 +118,7 @@ impl Door {
             return None;
         }
         let delivery = match delivery {
-            Some(delivery) => Some(DeliveryId::parse_name(&format!("deliveries/{delivery}")).ok()?),
+            Some(delivery) => Some(DeliveryId::parse(delivery).ok()?),
             None => None,
         };
         Some((known?, delivery))
@@ -162,7 +162,7 @@ impl Door {
             body: &body,
         };
         let answer = self.desk.take(account, &request).await;
-        answer.ok_or(not(Unwelcome::Address))
+        answer.ok_or_else(|| not(Unwelcome::Address))
     }
 
     /// Reads the body as far as the limit.

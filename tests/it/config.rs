@@ -12,9 +12,9 @@ mod service;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use clave_otp::config::{
-    AliasPolicy, CallerIdentity, Environment, GatewayKind, Settings, StoreLocation, TextLimits,
+    AliasPolicy, CallerIdentity, Environment, Settings, StoreLocation, TextLimits,
 };
-use clave_otp::domain::{Alias, Language, Scope, Sender};
+use clave_otp::domain::{Alias, GatewayName, Language, Scope, Sender};
 use secrecy::ExposeSecret as _;
 
 const SERVICE: &str = r#"
@@ -196,7 +196,7 @@ fn a_set_without_a_mistake_is_taken_as_written() {
     assert_eq!(madrid.default_language, Language::Es);
     assert_eq!(madrid.alias_policy, AliasPolicy::Refuse);
     let account = &madrid.accounts[0];
-    assert_eq!(account.gateway, GatewayKind::MensajeriaNegocios);
+    assert_eq!(account.gateway, GatewayName::MensajeriaNegocios);
     assert_eq!(
         account.endpoint.as_str(),
         "https://www.mensajerianegocios.movistar.es/SrvConexion"

@@ -278,8 +278,7 @@ fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {
 /// its id.
 fn report(parts: &NoticeParts) -> Callback {
     let reference = parts.reference.as_deref();
-    let delivery =
-        reference.and_then(|id| DeliveryId::parse_name(&format!("deliveries/{id}")).ok());
+    let delivery = reference.and_then(|id| DeliveryId::parse(id).ok());
     let message_id = parts.message_id.as_deref();
     let message_id = message_id.and_then(GatewayMessageId::parse);
     if delivery.is_none() && message_id.is_none() {

@@ -1,6 +1,9 @@
 //! Accounts of Mensatek.
 
-use clave_otp::config::{AccountSettings, GatewayKind, MensatekService, Protocol};
+use clave_otp::{
+    config::{AccountSettings, MensatekService, Protocol},
+    domain::GatewayName,
+};
 
 use super::{A, CANARY, S, Set};
 
@@ -23,7 +26,7 @@ fn madrid(set: &Set) -> AccountSettings {
 #[test]
 fn a_plain_account_needs_nothing_more() {
     let account = madrid(&mensatek(""));
-    assert_eq!(account.gateway, GatewayKind::Mensatek);
+    assert_eq!(account.gateway, GatewayName::Mensatek);
     assert_eq!(account.protocol, Protocol::Mensatek);
     assert_eq!(account.endpoint.as_str(), "https://api.mensatek.com/v7");
     assert_eq!(account.max_in_flight.get(), 4);
@@ -89,6 +92,14 @@ fn each_mistake_has_its_line() {
         (
             "international = { enabled = true, allowed_regions = [\"PT\"] }",
             "international.enabled: what recipients abroad see of a \"mensatek\" account is not known: set it to false",
+        ),
+        (
+            "codes = { \"2\" = { reason = \"GOOD\" } }",
+            "codes.2: must be a code of the platform in quotes, such as \"-7\"; 2 always means accepted",
+        ),
+        (
+            "service = \"certified\"\ncontact_name = \" \"\ncontact_phone = \"900\"\ncontact_nif = \"P2807900B\"",
+            "contact_name: must be 1 to 100 characters without control characters",
         ),
         (
             "codes = { \"1\" = { reason = \"GOOD\" } }",

@@ -213,6 +213,7 @@ fn the_limits_of_the_report_listener_are_judged() {
     };
     for (key, limits) in [
         ("max_connections = 0", "1 to 10000"),
+        ("max_header_bytes = 8191", "8192 to 1048576"),
         ("max_body_bytes = 1023", "1024 to 1048576"),
         ("timeout_ms = 99", "100 to 120000"),
         ("early_kept_minutes = 1441", "1 to 1440"),

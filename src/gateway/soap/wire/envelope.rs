@@ -5,6 +5,7 @@
 
 use quick_xml::{
     NsReader,
+    escape::resolve_xml_entity,
     events::Event,
     name::{Namespace, ResolveResult},
 };
@@ -136,13 +137,15 @@ pub fn read(bytes: &[u8], schema: &str) -> Result<Payload, Unreadable> {
             Event::Text(text) => document.text(&text)?,
             Event::CData(text) if document.is_inside() => document.text(&text)?,
             Event::GeneralRef(name) if document.is_inside() => {
-                let character = if name.is_char_ref() {
-                    name.resolve_char_ref().map_err(|_| Unreadable::Form)?
+                let mut utf8 = [0; 4];
+                let text = if name.is_char_ref() {
+                    let character = name.resolve_char_ref().map_err(|_| Unreadable::Form)?;
+                    character.map(|character| &*character.encode_utf8(&mut utf8))
                 } else {
-                    xml::named_character(&name)
+                    // Only the five names that XML itself knows.
+                    resolve_xml_entity(&name)
                 };
-                let character = character.ok_or(Unreadable::Dtd)?;
-                document.text(character.encode_utf8(&mut [0; 4]))?;
+                document.text(text.ok_or(Unreadable::Dtd)?)?;
             }
             Event::CData(_) | Event::GeneralRef(_) => return Err(Unreadable::Form),
             Event::Decl(_) if begin > 0 => return Err(Unreadable::Form),

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use dxr::{MethodResponse, Value};
-use quick_xml::{Reader, events::Event};
+use quick_xml::{Reader, escape::resolve_xml_entity, events::Event};
 use thiserror::Error;
 
 use crate::gateway::xml::{self, NotText};
@@ -139,7 +139,7 @@ fn shape(text: &str) -> Result<Shape, Unreadable> {
             }
             Event::Decl(_) if begin > 0 => return Err(Unreadable::Form),
             Event::GeneralRef(name)
-                if !name.is_char_ref() && xml::named_character(name).is_none() =>
+                if !name.is_char_ref() && resolve_xml_entity(name).is_none() =>
             {
                 return Err(Unreadable::Dtd);
             }
