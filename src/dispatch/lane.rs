@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     notes,
     settle::{OnUncertain, Rules},
-    turn::{AccountFault, Assignment, Core, Ended, Summary, pauses},
+    turn::{Assignment, Core, Ended, Summary, pauses},
 };
 use crate::{
     clock::Clock,
     domain::{AccountId, CredentialsVersion},
     gateway::Gateway,
     store::{
-        HandOver, LaneBell, LaneReport, LeaseRequest, Leased, Neighbour, Share, Store, StoreError,
-        Which,
+        ClosingCause, HandOver, LaneBell, LaneReport, LeaseRequest, Leased, Neighbour, Share,
+        Store, StoreError, Which,
     },
 };
 
@@ -59,7 +59,7 @@ enum Step {
     /// A request began; there may be more to do.
     Begun,
     /// A request ended.
-    Ended(Ended),
+    Ended(Summary),
     /// Something else happened: look again.
     Waited,
 }
@@ -159,7 +159,7 @@ impl Lane {
             let Step::Ended(ended) = self.step(self.per_request, self.places(), stop).await else {
                 continue;
             };
-            if ended.summary.failed {
+            if ended.failed {
                 let now = self.core.clock.now();
                 self.report.share = self.report.share.after_failure(now);
                 self.tell();
@@ -169,7 +169,7 @@ impl Lane {
                     return;
                 }
                 self.sleep(pause, stop).await;
-            } else if ended.summary.answered {
+            } else if ended.answered {
                 failures = 0;
                 self.calm_down();
             }
@@ -213,14 +213,14 @@ impl Lane {
         self.set_probing(true);
         while !stop.is_cancelled() {
             match self.step(NonZeroU32::MIN, NonZeroU32::MIN, stop).await {
-                Step::Ended(ended) if ended.summary.answered => {
+                Step::Ended(ended) if ended.answered => {
                     tracing::info!(account = %self.core.settings.account, "dispatch: the gateway answers again");
                     self.calm_down();
                     self.report.share = Share::returning(self.core.clock.now());
                     self.tell();
                     return true;
                 }
-                Step::Ended(ended) if ended.summary.failed => return false,
+                Step::Ended(ended) if ended.failed => return false,
                 Step::Begun => self.set_probing(false),
                 // What came too late was not tried: look for another message.
                 Step::Ended(_) => self.set_probing(true),
@@ -253,15 +253,19 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Step {
         let free = (places.get() as usize).saturating_sub(self.under_way.len());
-        let (mut until, mut pause) = (None, None);
+        // How long nothing is due, where that is known.
+        let mut left = None;
         if let Some(free) = u32::try_from(free).ok().and_then(NonZeroU32::new) {
             match self.take(per_request.saturating_mul(free)).await {
                 Ok(leased) if leased.work.is_empty() && leased.unreadable.is_empty() => {
-                    until = leased.next_due;
+                    let now = self.core.clock.now();
+                    left = leased
+                        .next_due
+                        .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
                     if leased.closed.is_some() {
                         self.hand_over(Which::AllThatWait).await;
                         if !self.core.settings.neighbours.is_empty() {
-                            until = self.core.clock.now().checked_add(HAND_OVER_AGAIN).ok();
+                            left = Some(HAND_OVER_AGAIN);
                         }
                     }
                 }
@@ -271,20 +275,16 @@ impl Lane {
                 }
                 Err(error) => {
                     tracing::error!(account = %self.core.settings.account, %error, "dispatch: no work can be taken; it is tried again");
-                    pause = Some(self.pause());
+                    left = Some(self.pause());
                 }
             }
         }
         let clock = Arc::clone(&self.core.clock);
         let due = async {
-            let left = match (pause, until) {
-                (Some(pause), _) => pause,
-                (None, Some(until)) => {
-                    Duration::try_from(until.duration_since(clock.now())).unwrap_or_default()
-                }
-                (None, None) => return std::future::pending().await,
-            };
-            clock.sleep(left).await;
+            match left {
+                Some(left) => clock.sleep(left).await,
+                None => std::future::pending().await,
+            }
         };
         let is_closed = self.report.closed.is_some();
         tokio::select! {
@@ -346,8 +346,8 @@ impl Lane {
     async fn end(
         &mut self,
         ended: Result<(tokio::task::Id, Ended), tokio::task::JoinError>,
-    ) -> Ended {
-        let (task, ended) = match ended {
+    ) -> Summary {
+        let (task, Ended { took, summary }) = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 tracing::error!(account = %self.core.settings.account, %error, "dispatch: a request came to no end; its deliveries are settled at the next start: please report this");
@@ -363,19 +363,18 @@ impl Lane {
         };
         self.begun.retain(|(begun, ..)| *begun != task);
         self.count();
-        if let Some(took) = ended.took {
+        if let Some(took) = took {
             self.observe(took);
         }
         let now = self.core.clock.now();
-        let summary = &ended.summary;
         self.report.last_failure.clone_from(&summary.failure);
         if summary.answered {
             self.report.last_success = Some(now);
-            self.is_known_there = summary.account != Some(AccountFault::CredentialsRejected);
+            self.is_known_there = !matches!(summary.closing, Some(ClosingCause::Credentials(_)));
         }
-        let complaint = match summary.account {
-            Some(AccountFault::CredentialsRejected) => Some(REJECTED),
-            Some(AccountFault::NoCredit) => Some(NO_CREDIT),
+        let complaint = match summary.closing {
+            Some(ClosingCause::Credentials(_)) => Some(REJECTED),
+            Some(ClosingCause::NoCredit) => Some(NO_CREDIT),
             None => None,
         };
         if let Some(complaint) = complaint {
@@ -387,7 +386,7 @@ impl Lane {
         if summary.not_sent {
             self.hand_over(Which::WhatWasTried).await;
         }
-        ended
+        summary
     }
 
     /// Waits for what is under way.

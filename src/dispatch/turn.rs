@@ -11,7 +11,7 @@ use super::{lane::LaneSettings, notes, settle::Rules};
 use crate::{
     clock::Clock,
     crash_points::{self, Point},
-    domain::{AttemptToken, DeliveryId, Reason},
+    domain::{AttemptToken, CredentialsVersion, DeliveryId, Reason},
     gateway::{Message, Outcome, Verdict},
     store::{ClosingCause, LaneClosing, Settlement, Store, StoreError, Work},
 };
@@ -49,7 +49,7 @@ impl Core {
         crash_points::reach(Point::AfterAttemptRecord);
         let (outcomes, took) = self.submit(&assignment).await;
         crash_points::reach(Point::AfterGatewayAnswer);
-        let summary = Summary::of(&outcomes);
+        let summary = Summary::of(&outcomes, self.settings.credentials);
         self.record(assignment, outcomes, &summary).await;
         Ended { took, summary }
     }
@@ -137,14 +137,9 @@ impl Core {
             (*id, Settlement::Failed { reason, code: None })
         });
         let settlements = settlements.into_iter().chain(unreadable).collect();
-        let closing = summary.account.map(|fault| LaneClosing {
+        let closing = summary.closing.map(|cause| LaneClosing {
             account: self.settings.account.clone(),
-            cause: match fault {
-                AccountFault::CredentialsRejected => {
-                    ClosingCause::Credentials(self.settings.credentials)
-                }
-                AccountFault::NoCredit => ClosingCause::NoCredit,
-            },
+            cause,
         });
         self.settle_until_kept(assignment.token, settlements, closing)
             .await;
@@ -193,19 +188,12 @@ pub(super) struct Summary {
     /// Some message is known not to have been sent and may go elsewhere.
     pub(super) not_sent: bool,
     pub(super) failure: Option<Reason>,
-    /// What the gateway says about the account as a whole.
-    pub(super) account: Option<AccountFault>,
-}
-
-/// What a gateway may say about an account as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccountFault {
-    CredentialsRejected,
-    NoCredit,
+    /// Why the lane must close, where the gateway says so of the account as a whole.
+    pub(super) closing: Option<ClosingCause>,
 }
 
 impl Summary {
-    fn of(outcomes: &[Option<Outcome>]) -> Self {
+    fn of(outcomes: &[Option<Outcome>], credentials: CredentialsVersion) -> Self {
         let told = || outcomes.iter().flatten();
         let failures: Vec<&Reason> = told().filter_map(failure).collect();
         let submitted = told().count();
@@ -215,21 +203,21 @@ impl Summary {
                 matches!(outcome, Outcome::Rejected { verdict, .. } if *verdict == wanted)
             })
         };
-        let account = if says(Verdict::Credentials) {
-            Some(AccountFault::CredentialsRejected)
+        let closing = if says(Verdict::Credentials) {
+            Some(ClosingCause::Credentials(credentials))
         } else {
-            says(Verdict::Quota).then_some(AccountFault::NoCredit)
+            says(Verdict::Quota).then_some(ClosingCause::NoCredit)
         };
         Self {
             failed,
             answered: submitted > 0 && !failed,
-            not_sent: account.is_some()
+            not_sent: closing.is_some()
                 || told().any(|outcome| matches!(outcome, Outcome::NotSent { .. })),
             failure: failures
                 .first()
                 .filter(|_| failed)
                 .map(|&reason| reason.clone()),
-            account,
+            closing,
         }
     }
 
@@ -240,7 +228,7 @@ impl Summary {
             answered: false,
             not_sent: false,
             failure: Some(Reason::known(Reason::ATTEMPT_INTERRUPTED)),
-            account: None,
+            closing: None,
         }
     }
 }

@@ -2,15 +2,12 @@
 
 use std::{fmt, net::IpAddr};
 
+use ipnet::IpNet;
 use thiserror::Error;
 
 /// One address, or all addresses that begin alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SourceNetwork {
-    address: IpAddr,
-    /// How many leading bits count.
-    prefix: u8,
-}
+pub struct SourceNetwork(IpNet);
 
 /// Why a text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -29,64 +26,30 @@ pub enum SourceNetworkError {
 impl SourceNetwork {
     /// Parses an address, or a network in CIDR form.
     pub fn parse(text: &str) -> Result<Self, SourceNetworkError> {
-        let (address, prefix) = match text.split_once('/') {
-            None => (text, None),
-            Some((address, prefix)) => (address, Some(prefix)),
-        };
-        let address: IpAddr = address.parse().map_err(|_| SourceNetworkError::Form)?;
-        let longest = bits_of(address);
-        let prefix = match prefix {
-            None => longest,
-            Some(digits) => {
-                let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-                let number = plain.then(|| digits.parse().ok()).flatten();
-                number
-                    .filter(|prefix| *prefix <= longest)
-                    .ok_or(SourceNetworkError::Form)?
-            }
-        };
-        if prefix == 0 {
+        let network = text
+            .parse::<IpAddr>()
+            .map(IpNet::from)
+            .or_else(|_| text.parse::<IpNet>())
+            .map_err(|_| SourceNetworkError::Form)?;
+        if network.prefix_len() == 0 {
             return Err(SourceNetworkError::Everything);
         }
-        if leading(address, prefix) != as_number(address) {
+        if network != network.trunc() {
             return Err(SourceNetworkError::HostBits);
         }
-        Ok(Self { address, prefix })
+        Ok(Self(network))
     }
 
     /// Whether the address is one of them. An IPv4 address counts as such also where the system shows it as IPv6.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && leading(address, self.prefix) == as_number(self.address)
+        self.0.contains(&address.to_canonical())
     }
 }
 
 impl fmt::Display for SourceNetwork {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.address, self.prefix)
+        self.0.fmt(formatter)
     }
-}
-
-const fn bits_of(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-fn as_number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-/// The address with only its first bits kept.
-fn leading(address: IpAddr, prefix: u8) -> u128 {
-    let behind = u32::from(bits_of(address) - prefix);
-    // A shift by all bits is none that Rust would do; a prefix of 0 does not exist.
-    (as_number(address) >> behind) << behind
 }
 
 #[cfg(test)]

@@ -124,14 +124,7 @@ impl ReportPath {
 
     /// As it stands in the address: 32 hexadecimal digits.
     pub fn expose(&self) -> String {
-        use fmt::Write as _;
-        self.0
-            .iter()
-            .fold(String::with_capacity(32), |mut text, byte| {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        format!("{:032x}", u128::from_be_bytes(self.0))
     }
 
     /// Whether an address has it; the time that this takes tells nothing of where they differ.

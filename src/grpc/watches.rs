@@ -56,7 +56,7 @@ fn stream_of(
     place: WatchPlace,
     stop: CancellationToken,
 ) -> WatchDeliveriesStream {
-    let (sender, receiver) = mpsc::channel(AHEAD + 1);
+    let (sender, mut receiver) = mpsc::channel(AHEAD + 1);
     // One place is kept for the last word: there must be room for it when there is none for anything else.
     let last_word = sender.clone().try_reserve_owned();
     tokio::spawn(async move {
@@ -66,10 +66,7 @@ fn stream_of(
             last_word.send(Err(status));
         }
     });
-    Box::pin(stream::unfold(receiver, |mut receiver| async {
-        let message = receiver.recv().await?;
-        Some((message, receiver))
-    }))
+    Box::pin(stream::poll_fn(move |context| receiver.poll_recv(context)))
 }
 
 /// Tells the watcher's changes until it ends; `None` when the client has left.

@@ -192,6 +192,9 @@ pub fn ways<'a>(
 /// `share` tells for an account what part of new codes it is to be offered, in hundredths, and `lot` is drawn anew for each
 /// code, 0 to 99. Where all accounts are down to nothing the first keeps its place.
 pub fn draw(ways: &mut [Route<'_>], share: impl Fn(&AccountId) -> u8, lot: u8) {
+    if ways.len() < 2 {
+        return;
+    }
     let drawn = ways
         .iter()
         .position(|route| lot < share(&route.account.id))

@@ -32,6 +32,7 @@ use super::{
     NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey, SenderFigures,
     Sequence, Settlement, Store, StoreError, StoreId, Trouble, Work,
     sealing::{OpenError, Sealer},
+    ways,
 };
 use crate::domain::{
     AccountId, Alias, AttemptToken, CredentialsVersion, Delivery, DeliveryId, Sender,
@@ -207,6 +208,7 @@ impl Store for SqliteStore {
             recipient_hash: self.sealer.recipient_hash(&new.recipient),
             sealed_recipient: self.sealer.seal_recipient(new.id, &new.recipient),
             sealed_text: self.sealer.seal_text(new.id, &new.text),
+            ways: ways::to_stored(&new.way, &new.other_ways),
             new,
         };
         self.writer

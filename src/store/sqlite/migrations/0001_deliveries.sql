@@ -124,7 +124,7 @@ CREATE TABLE reports (
 CREATE INDEX reports_of_delivery ON reports (delivery) WHERE delivery IS NOT NULL;
 CREATE INDEX reports_early ON reports (account, message_id) WHERE delivery IS NULL;
 
--- Lanes that are paused, or whose gateway rejected the account's credentials.
+-- Lanes that are paused, whose gateway rejected the account's credentials, or whose account has no credit.
 CREATE TABLE lanes (
     account              TEXT PRIMARY KEY,
     paused               INTEGER NOT NULL DEFAULT 0,

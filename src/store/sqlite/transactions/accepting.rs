@@ -16,7 +16,6 @@ use crate::{
             rows::{self, as_kept, micros},
             writer::Unit,
         },
-        ways,
     },
 };
 
@@ -28,6 +27,8 @@ pub(in crate::store::sqlite) struct SealedDelivery {
     pub(in crate::store::sqlite) recipient_hash: RecipientHash,
     pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
     pub(in crate::store::sqlite) sealed_text: Vec<u8>,
+    /// The ways as one text, where there are several.
+    pub(in crate::store::sqlite) ways: Option<String>,
 }
 
 /// Stores the delivery, unless its request id is taken or its account's queue is full.
@@ -165,7 +166,7 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery, way: &Way) -> rusqlite::Resu
             new.reference.as_ref().map(Reference::as_str),
             micros(new.create_time),
             micros(new.expire_time),
-            ways::to_stored(&new.way, &new.other_ways),
+            sealed.ways,
         ])
 }
 

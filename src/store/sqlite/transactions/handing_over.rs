@@ -28,8 +28,10 @@ pub(in crate::store::sqlite) struct HandedOver {
 
 struct Candidate {
     seq: i64,
+    /// Whether it may go elsewhere at all.
+    is_movable: bool,
     id: DeliveryId,
-    ways: String,
+    ways: Option<String>,
     expire_time: Timestamp,
 }
 
@@ -39,17 +41,27 @@ pub(in crate::store::sqlite) fn hand_over(
     request: &HandOver,
     after: i64,
 ) -> rusqlite::Result<HandedOver> {
+    let has_place =
+        |to: &Neighbour| unit.waiting_for(&to.account) < u64::from(to.queue_limit.get());
+    if !request.to.iter().any(has_place) {
+        return Ok(HandedOver {
+            moved: 0,
+            go_on_after: None,
+        });
+    }
     let mut moved = 0;
     let candidates = candidates(unit, request, after)?;
     let last = candidates.last().map(|candidate| candidate.seq);
     let go_on_after = last.filter(|_| candidates.len() == MOST_AT_ONCE);
     for candidate in candidates {
-        if candidate.expire_time <= request.now {
-            continue;
-        }
+        let ways = candidate
+            .ways
+            .as_deref()
+            .filter(|_| candidate.is_movable && candidate.expire_time > request.now);
+        let Some(ways) = ways else { continue };
         let target = request.to.iter().find_map(|neighbour| {
-            let way = ways::from_stored(&candidate.ways)
-                .find(|way| way.account == neighbour.account.as_str())?;
+            let way =
+                ways::from_stored(ways).find(|way| way.account == neighbour.account.as_str())?;
             let has_place =
                 unit.waiting_for(&neighbour.account) < u64::from(neighbour.queue_limit.get());
             has_place.then_some((neighbour, way))
@@ -69,9 +81,9 @@ fn candidates(unit: &Unit<'_>, request: &HandOver, after: i64) -> rusqlite::Resu
     };
     unit.connection
         .prepare_cached(
-            "SELECT id, ways, expire_time, seq FROM deliveries INDEXED BY deliveries_waiting \
-             WHERE account = ?1 AND state = 1 AND ways IS NOT NULL AND NOT maybe_sent AND attempts >= ?2 AND seq > ?4 \
-             ORDER BY seq LIMIT ?3",
+            "SELECT id, ways, expire_time, seq, NOT maybe_sent AND attempts >= ?2 \
+             FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND seq > ?4 ORDER BY seq LIMIT ?3",
         )?
         .query_map(
             params![
@@ -86,6 +98,7 @@ fn candidates(unit: &Unit<'_>, request: &HandOver, after: i64) -> rusqlite::Resu
                     ways: row.get(1)?,
                     expire_time: rows::time(row, 2)?,
                     seq: row.get(3)?,
+                    is_movable: row.get(4)?,
                 })
             },
         )?

@@ -140,8 +140,9 @@ pub(super) fn settle_interrupted(unit: &mut Unit<'_>, now: Timestamp) -> rusqlit
     let interrupted: Vec<i64> = unit
         .connection
         .prepare(
-            "SELECT DISTINCT deliveries.seq FROM deliveries JOIN reports ON reports.delivery = deliveries.seq \
-             WHERE deliveries.state = 2 AND reports.news IN ('delivered', 'failed')",
+            "SELECT seq FROM deliveries INDEXED BY deliveries_sending WHERE state = 2 AND EXISTS \
+             (SELECT 1 FROM reports INDEXED BY reports_of_delivery \
+             WHERE delivery = deliveries.seq AND news IN ('delivered', 'failed'))",
         )?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -232,8 +233,9 @@ fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<Re
     let (kept, is_repeated): (u32, bool) = unit
         .connection
         .prepare_cached(
-            "SELECT count(*), coalesce(max(message_id = ?2 AND status = ?3), 0) \
-             FROM reports INDEXED BY reports_early WHERE account = ?1 AND delivery IS NULL",
+            "SELECT (SELECT count(*) FROM reports INDEXED BY reports_early WHERE account = ?1 AND delivery IS NULL), \
+             EXISTS (SELECT 1 FROM reports INDEXED BY reports_early \
+             WHERE account = ?1 AND message_id = ?2 AND status = ?3 AND delivery IS NULL)",
         )?
         .query_row(
             params![
