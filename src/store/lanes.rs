@@ -69,7 +69,7 @@ impl Share {
 
     /// Whether it is nothing at all, as behind a rest until the gateway has answered.
     pub const fn is_nothing(self) -> bool {
-        self.hundredths == 0
+        self.hundredths == 0 && self.since.is_none()
     }
 
     /// The share at `now`, 0 to 100.
@@ -259,6 +259,17 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_share_that_comes_back_is_something_however_often_it_was_halved() {
+        let now = Timestamp::UNIX_EPOCH;
+        let failed = |share: Share, _| share.after_failure(now);
+        let halved = (0..8).fold(Share::returning(now), failed);
+        assert_eq!(halved.at(now), 0);
+        assert_eq!(halved.at(now + Share::STEP_TIME), Share::STEP);
+        assert!(!halved.is_nothing());
+        assert!(Share::resting().is_nothing());
+    }
 
     fn report() -> LaneReport {
         LaneReport {

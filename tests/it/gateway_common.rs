@@ -79,6 +79,45 @@ pub async fn outcomes_of<G: Gateway>(
     outcomes
 }
 
+/// What one message becomes when the platform at `path` answers this.
+pub async fn outcome_of<G: Gateway>(
+    gateway: impl Fn(&str) -> G,
+    path: &str,
+    status: usize,
+    body: impl AsRef<[u8]>,
+) -> Outcome {
+    let found = outcomes_of(gateway, (path, 1), status, body).await;
+    found.into_iter().next().expect("an outcome")
+}
+
+/// Three messages: one goes, the others are not sent.
+pub async fn assert_one_message_in_a_request<G: Gateway>(
+    gateway: impl Fn(&str) -> G,
+    path: &str,
+    answer: Vec<u8>,
+    accepted: Outcome,
+) {
+    let found = outcomes_of(&gateway, (path, 3), 200, answer).await;
+    let left = not_sent("GATEWAY_BATCH_LIMIT", None);
+    assert_eq!(found, [accepted, left.clone(), left]);
+    // Nobody is asked.
+    let idle = gateway("http://127.0.0.1:9");
+    assert_eq!(idle.batch_limit().get(), 1);
+    assert!(idle.submit(&[], Duration::MAX).await.is_empty());
+}
+
+/// A redirect is not followed; where nobody listens, nothing was sent.
+pub async fn assert_redirected_and_unreachable<G: Gateway>(
+    gateway: impl Fn(&str) -> G,
+    path: &str,
+) {
+    let found = outcome_of_redirect(&gateway, path).await;
+    assert_eq!(found, [refused("GATEWAY_HTTP_307", None)]);
+    let gateway = gateway(&closed_address());
+    let found = gateway.submit(&messages(1), Duration::MAX).await;
+    assert_eq!(found, [not_sent("GATEWAY_UNREACHABLE", None)]);
+}
+
 /// 307 to an address that would accept the message: what became of it.
 pub async fn outcome_of_redirect<G: Gateway>(
     gateway: impl Fn(&str) -> G,

@@ -15,14 +15,14 @@ use clave_otp::{
 use mockito::{Matcher, Server};
 
 use crate::gateway_common::{
-    self, LOGIN, PASSWORD, answering, closed_address, code_map, credentials, message, messages,
-    not_sent, outcome_of_html, outcome_of_redirect, read_callback, refused, special_messages,
-    uncertain, unknown,
+    self, LOGIN, PASSWORD, answering, code_map, credentials, message, messages, not_sent,
+    outcome_of_html, read_callback, refused, special_messages, uncertain, unknown,
 };
 
 const PATH: &str = "/v7/EnviarSMS";
 const CERTIFIED_PATH: &str = "/v7/EnviarSMSCERTIFICADO";
 const JSON: &str = "application/json";
+const MULTIPART: &str = "multipart/form-data; boundary=\"canary-boundary\"";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn settings(url: &str) -> MensatekSettings {
@@ -60,8 +60,7 @@ fn golden(name: &str) -> Vec<u8> {
 
 /// What one message becomes when the platform answers this.
 async fn outcome_of(status: usize, body: impl AsRef<[u8]>) -> Outcome {
-    let found = gateway_common::outcomes_of(gateway, (PATH, 1), status, body).await;
-    found.into_iter().next().expect("an outcome")
+    gateway_common::outcome_of(gateway, PATH, status, body).await
 }
 
 fn accepted() -> Outcome {
@@ -190,11 +189,7 @@ async fn a_number_speaks_before_the_status_except_for_success() {
         let found = outcome_of(status, body).await;
         assert_eq!(found, expected, "{status} {body}");
     }
-    let found = outcome_of_redirect(gateway, PATH).await;
-    assert_eq!(found, [refused("GATEWAY_HTTP_307", None)]);
-    let gateway = gateway(&closed_address());
-    let found = gateway.submit(&messages(1), Duration::MAX).await;
-    assert_eq!(found, [not_sent("GATEWAY_UNREACHABLE", None)]);
+    gateway_common::assert_redirected_and_unreachable(gateway, PATH).await;
 }
 
 #[tokio::test]
@@ -239,15 +234,10 @@ async fn the_last_answer_that_tells_the_credit_is_remembered() {
     }
 }
 
-/// Three messages: one goes, the others are not sent.
 #[tokio::test]
 async fn a_request_carries_one_message() {
     let answer = golden("answer-accepted.json");
-    let found = gateway_common::outcomes_of(gateway, (PATH, 3), 200, answer).await;
-    let left = not_sent("GATEWAY_BATCH_LIMIT", None);
-    assert_eq!(found, [accepted(), left.clone(), left]);
-    assert_eq!(reader().batch_limit().get(), 1);
-    assert!(reader().submit(&[], Duration::MAX).await.is_empty());
+    gateway_common::assert_one_message_in_a_request(gateway, PATH, answer, accepted()).await;
 }
 
 /// The exact bytes, written by another program: a plain SMS and a certified one, with and without all that is optional.
@@ -351,13 +341,13 @@ async fn settings_outcomes_notices_and_errors_print_no_secret() {
     let gateway = MensatekGateway::new(settings.clone()).unwrap();
     let outcomes = gateway.submit(&messages(1), Duration::MAX).await;
     let mut printed = format!("{settings:?} {gateway:?} {outcomes:?}");
-    for file in [
-        "callback-smsmasivo.json",
-        "callback-citizen-answer.json",
-        "callback-attachment-event.json",
-        "callback.multipart",
+    for (content_type, file) in [
+        (JSON, "callback-smsmasivo.json"),
+        (JSON, "callback-citizen-answer.json"),
+        (JSON, "callback-attachment-event.json"),
+        (MULTIPART, "callback.multipart"),
     ] {
-        let (found, answer) = read_callback(&gateway, JSON, &golden(file));
+        let (found, answer) = read_callback(&gateway, content_type, &golden(file));
         write!(printed, "{found:?} {answer:?}").unwrap();
     }
     settings.api_token = "canary\n".into();

@@ -14,9 +14,8 @@ use clave_otp::{
 use mockito::{Matcher, Server};
 
 use crate::gateway_common::{
-    self, LOGIN, PASSWORD, accepted, answering, closed_address, code_map, credentials, message,
-    messages, not_sent, outcome_of_html, outcome_of_redirect, read_callback, refused,
-    special_messages, status_codes, uncertain, unknown,
+    self, LOGIN, PASSWORD, accepted, answering, code_map, credentials, message, messages, not_sent,
+    outcome_of_html, read_callback, refused, special_messages, status_codes, uncertain, unknown,
 };
 
 const PATH: &str = "/interfaz";
@@ -49,8 +48,7 @@ fn golden(name: &str) -> Vec<u8> {
 
 /// What one message becomes when the platform answers this.
 async fn outcome_of(status: usize, body: impl AsRef<[u8]>) -> Outcome {
-    let found = gateway_common::outcomes_of(gateway, (PATH, 1), status, body).await;
-    found.into_iter().next().expect("an outcome")
+    gateway_common::outcome_of(gateway, PATH, status, body).await
 }
 
 /// Each code of the table in an answer of its own.
@@ -184,22 +182,13 @@ async fn the_installation_can_give_codes_a_meaning() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_an_unreachable_platform_was_sent_nothing() {
-    let found = outcome_of_redirect(gateway, PATH).await;
-    assert_eq!(found, [refused("GATEWAY_HTTP_307", None)]);
-    let gateway = gateway(&closed_address());
-    let found = gateway.submit(&messages(1), Duration::MAX).await;
-    assert_eq!(found, [not_sent("GATEWAY_UNREACHABLE", None)]);
+    gateway_common::assert_redirected_and_unreachable(gateway, PATH).await;
 }
 
-/// Three messages: one goes, the others are not sent.
 #[tokio::test]
 async fn a_request_carries_one_message() {
     let answer = golden("answer-1000.xml");
-    let found = gateway_common::outcomes_of(gateway, (PATH, 3), 200, answer).await;
-    let left = not_sent("GATEWAY_BATCH_LIMIT", None);
-    assert_eq!(found, [accepted(), left.clone(), left]);
-    assert_eq!(reader().batch_limit().get(), 1);
-    assert!(reader().submit(&[], Duration::MAX).await.is_empty());
+    gateway_common::assert_one_message_in_a_request(gateway, PATH, answer, accepted()).await;
 }
 
 /// A form feed, which XML 1.0 has no way to write.

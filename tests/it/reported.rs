@@ -27,6 +27,11 @@ pub fn speak(files: &Files, protocol: &str) {
         _ => line.replace("/SrvConexion", ""),
     };
     files.change(file, line, &format!("protocol = \"{protocol}\"\n{place}"));
+    listen(files);
+}
+
+/// Makes the service listen for reports.
+pub(crate) fn listen(files: &Files) {
     let reports = "[reports]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0/reports\"\n\n[store]";
     files.change("service.toml", "[store]", reports);
 }

@@ -4,20 +4,26 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::national;
 use crate::simulator::{record::WirePhone, script::Gate, wishes::ReportUrl};
 
 /// How a report writes a Spanish recipient.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum WrittenAs {
     /// As it stood in the submission.
     #[default]
+    #[serde(rename = "as_sent")]
     AsSent,
     /// `600000001`.
+    #[serde(rename = "national")]
     National,
     /// `+34600000001`.
+    #[serde(rename = "+34")]
     Plus34,
     /// `0034600000001`.
+    #[serde(rename = "0034")]
     Zeros34,
 }
 

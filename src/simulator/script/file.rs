@@ -122,22 +122,9 @@ struct ReportText {
     times: Option<NonZeroU32>,
     message_id: Option<String>,
     recipient: Option<String>,
-    recipient_form: RecipientForm,
+    recipient_form: WrittenAs,
     before_answer: bool,
     to_dead_url: bool,
-}
-
-#[derive(Deserialize, Default)]
-enum RecipientForm {
-    #[default]
-    #[serde(rename = "as_sent")]
-    AsSent,
-    #[serde(rename = "national")]
-    National,
-    #[serde(rename = "+34")]
-    Plus34,
-    #[serde(rename = "0034")]
-    Zeros34,
 }
 
 impl ReportText {
@@ -167,12 +154,7 @@ impl ReportText {
         if self.to_dead_url {
             step = step.to_closed_port();
         }
-        Ok(step.written_as(match self.recipient_form {
-            RecipientForm::AsSent => WrittenAs::AsSent,
-            RecipientForm::National => WrittenAs::National,
-            RecipientForm::Plus34 => WrittenAs::Plus34,
-            RecipientForm::Zeros34 => WrittenAs::Zeros34,
-        }))
+        Ok(step.written_as(self.recipient_form))
     }
 }
 
