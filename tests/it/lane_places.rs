@@ -62,11 +62,12 @@ impl Gateway for OneByOne {
 
     async fn submit(&self, messages: &[Message], _: Duration) -> Vec<Outcome> {
         assert_eq!(messages.len(), 1);
-        self.under_way.send_modify(|count| *count += 1);
-        {
+        // In one step: whoever sees the new count may let the others end at once.
+        self.under_way.send_modify(|count| {
+            *count += 1;
             let mut most = self.most.lock().unwrap();
-            *most = (*most).max(*self.under_way.borrow());
-        }
+            *most = (*most).max(*count);
+        });
         self.places.acquire().await.unwrap().forget();
         self.under_way.send_modify(|count| *count -= 1);
         vec![self.answer.lock().unwrap().clone()]
