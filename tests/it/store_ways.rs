@@ -4,7 +4,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use clave_otp::{
-    domain::{AccountId, CredentialsVersion, DeliveryId, DeliveryState, Reason},
+    domain::{AccountId, CredentialsVersion, DeliveryId, DeliveryState, Reason, Recipient},
     store::{
         Acceptance, ClosingCause, HandOver, LaneClosing, Neighbour, NewDelivery, Settlement, Store,
         Way, Which, sqlite::SqliteStore,
@@ -223,7 +223,10 @@ async fn a_backlog_moves_whole_however_much_of_it_must_stay() {
     // What has no other way waits in front.
     let bound = (0..600).map(|_| wide(new_delivery_at(noon(), LIFE)));
     let free = (0..600).map(|_| wide(new_delivery()));
-    for new in bound.chain(free) {
+    // Each for a citizen of its own, or one would supersede another.
+    for (citizen, new) in bound.chain(free).enumerate() {
+        let recipient = Recipient::parse(&format!("+346000{citizen:05}")).unwrap();
+        let new = NewDelivery { recipient, ..new };
         assert_eq!(accept(&store, new).await.1, account());
     }
     let mut request = all_that_wait();
