@@ -376,7 +376,8 @@ async fn a_client_that_does_not_read_is_cut_off_and_resumes_without_a_gap() {
     // One that reads is not held up by one that does not.
     let ((), all) = tokio::join!(sending, reading);
     // The slow one has lost its place though it has not read why.
-    let status = refused_for(&app.client, "TOO_MANY_WATCHERS").await;
+    let (third, status) = begun_after(&app.client, "", "TOO_MANY_WATCHERS").await;
+    drop(third);
     assert!(status.is_none_or(|status| {
         status.code() == Code::ResourceExhausted
             && status.get_error_details().retry_info().is_some()
@@ -386,19 +387,20 @@ async fn a_client_that_does_not_read_is_cut_off_and_resumes_without_a_gap() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_error_details().retry_info().is_some());
     assert!(!seen.is_empty() && seen.len() < all.len());
-    let mut resumed = Watcher::begin(&narrow, "", &token).await.unwrap();
+    let (mut resumed, _) = begun_after(&narrow, &token, "TOO_MANY_WATCHERS").await;
     seen.extend(resumed.take(all.len() - seen.len()).await);
     let (files, _simulator) = app.stop().await;
     assert!(seen == all && seen == logged(&files));
 }
 
-/// Begins to watch until that succeeds; the last refusal, which must be this one.
-async fn refused_for(client: &Client, reason: &str) -> Option<Status> {
+/// Begins to watch until that succeeds; with the last refusal, which must be this one. A place comes back a moment after its
+/// watcher has gone.
+async fn begun_after(client: &Client, token: &str, reason: &str) -> (Watcher, Option<Status>) {
     soon(async {
         let mut last = None;
         loop {
-            match Watcher::begin(client, "", "").await {
-                Ok(_) => return last,
+            match Watcher::begin(client, "", token).await {
+                Ok(watcher) => return (watcher, last),
                 Err(status) => {
                     assert_eq!(reason_of(&status), reason);
                     last = Some(status);
@@ -429,7 +431,7 @@ async fn watches_of_both_kinds_have_a_limit_together_and_give_their_places_back(
     let refusal = app.client.watch_delivery(one).await.unwrap_err();
     assert_eq!(reason_of(&refusal), "TOO_MANY_WATCHERS");
     drop(all);
-    refused_for(&app.client, "TOO_MANY_WATCHERS").await;
+    begun_after(&app.client, "", "TOO_MANY_WATCHERS").await;
     drop(following);
     gate.open();
 }
