@@ -7,7 +7,12 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
-use super::{lane::LaneSettings, notes, settle::Rules};
+use super::{
+    credentials::{Permit, Presenting},
+    lane::LaneSettings,
+    notes,
+    settle::Rules,
+};
 use crate::{
     clock::Clock,
     crash_points::{self, Point},
@@ -20,6 +25,7 @@ use crate::{
 pub(super) struct Core {
     pub(super) settings: LaneSettings,
     pub(super) rules: Rules,
+    pub(super) presenting: Arc<Presenting>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -27,6 +33,8 @@ pub(super) struct Core {
 /// What one request is to carry.
 pub(super) struct Assignment {
     pub(super) token: AttemptToken,
+    /// Given before the lease.
+    pub(super) permit: Permit,
     pub(super) work: Vec<Work>,
     /// Leased with it, but sealed with another key.
     pub(super) unreadable: Vec<DeliveryId>,
@@ -47,11 +55,34 @@ impl Core {
     /// Hands over and records.
     pub(super) async fn turn(self: Arc<Self>, assignment: Assignment) -> Ended {
         crash_points::reach(Point::AfterAttemptRecord);
+        // The last look: what is on its way after this cannot be called back (decision 0004).
+        if !self.presenting.is_valid(assignment.permit) {
+            return self.hold_back(assignment).await;
+        }
         let (outcomes, took) = self.submit(&assignment).await;
         crash_points::reach(Point::AfterGatewayAnswer);
         let summary = Summary::of(&outcomes, self.settings.credentials);
+        // Before the record, which takes time: a free place of the lane may be about to present the same.
+        let rejection = matches!(summary.closing, Some(ClosingCause::Credentials(_)))
+            .then(|| self.presenting.reject());
         self.record(assignment, outcomes, &summary).await;
+        drop(rejection);
         Ended { took, summary }
+    }
+
+    /// Records that nothing was handed over, because the credentials have been rejected since the lease.
+    async fn hold_back(&self, assignment: Assignment) -> Ended {
+        let not_sent = || Outcome::NotSent {
+            reason: Reason::known(Reason::GATEWAY_CREDENTIALS_REJECTED),
+            code: None,
+        };
+        let outcomes = assignment.work.iter().map(|_| Some(not_sent())).collect();
+        let summary = Summary::of_held_back();
+        self.record(assignment, outcomes, &summary).await;
+        Ended {
+            took: None,
+            summary,
+        }
     }
 
     /// A code that expires by then cannot be with the gateway in time.
@@ -218,6 +249,17 @@ impl Summary {
                 .filter(|_| failed)
                 .map(|&reason| reason.clone()),
             closing,
+        }
+    }
+
+    /// Of a request that was not made: it says nothing about the gateway, and others may carry what it held.
+    fn of_held_back() -> Self {
+        Self {
+            failed: false,
+            answered: false,
+            not_sent: true,
+            failure: None,
+            closing: None,
         }
     }
 

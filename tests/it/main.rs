@@ -17,6 +17,7 @@ mod gateway_rest;
 mod gateway_soap;
 mod gateway_xml_rpc;
 mod kept_inputs;
+mod lane_breaker;
 mod lane_places;
 mod lane_states;
 mod lanes;
