@@ -238,6 +238,7 @@ fn lane(
         gateway: gateways::gateway(settings, api_user, report_url, clock)?,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
+        connect_timeout: settings.connect_timeout,
         max_rest: settings.limits.max_rest,
         neighbours,
         failures_before_rest: settings.limits.failures_before_rest,

@@ -45,6 +45,8 @@ pub struct LaneSettings {
     pub report_window: Option<Duration>,
     /// Tells these credentials from others; rejected ones are never presented again.
     pub credentials: CredentialsVersion,
+    /// Longest wait for a connection to stand (`accounts.connect_timeout_ms`): a message's validity is told as of then.
+    pub connect_timeout: Duration,
     /// After so many failed requests in a row the lane rests and then tries one message
     /// (`accounts.limits.failures_before_rest`).
     pub failures_before_rest: NonZeroU32,

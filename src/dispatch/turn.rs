@@ -102,22 +102,23 @@ impl Core {
             .checked_add(START_MARGIN)
             .unwrap_or(Timestamp::MAX);
         let in_time = |work: &&Work| work.expire_time > start_by;
+        // The code with the least time left decides for its batch; one that is held back so waits or expires alone.
+        let spare = work
+            .iter()
+            .filter(in_time)
+            .map(|work| work.expire_time.duration_since(must_outlive))
+            .min()
+            .and_then(|spare| Duration::try_from(spare).ok())
+            .unwrap_or_default();
+        let start_within = start_within(spare, self.settings.connect_timeout);
         let messages: Vec<Message> = work
             .iter()
             .filter(in_time)
-            .map(|work| message(work, now))
+            .map(|work| message(work, now, start_within))
             .collect();
         let (mut told, mut took) = (Vec::new(), None);
         if !messages.is_empty() {
             let begin = self.clock.uptime();
-            // The code with the least time left decides for its batch; one that is held back so waits or expires alone.
-            let start_within = work
-                .iter()
-                .filter(in_time)
-                .map(|work| work.expire_time.duration_since(must_outlive))
-                .min()
-                .and_then(|left| Duration::try_from(left).ok())
-                .unwrap_or_default();
             told = self.settings.gateway.submit(&messages, start_within).await;
             let duration = self.clock.uptime().saturating_sub(begin);
             notes::submitted(&self.settings.account, messages.len(), duration);
@@ -282,13 +283,22 @@ fn failure(outcome: &Outcome) -> Option<&Reason> {
     }
 }
 
-fn message(work: &Work, now: Timestamp) -> Message {
+/// How long a connection may take to stand where the code has so much time to spare: half of it, so that some is left to be
+/// told as the message's validity, but never less than the least.
+fn start_within(spare: Duration, connect_timeout: Duration) -> Duration {
+    (spare / 2).clamp(spare.min(START_MARGIN), connect_timeout.max(START_MARGIN))
+}
+
+/// The validity is what is left when the connection stands as late as it may: the platform counts it from when it reads the
+/// request, and a code must not be called valid for longer than it is.
+fn message(work: &Work, now: Timestamp, start_within: Duration) -> Message {
+    let left = Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default();
     Message {
         delivery: work.id,
         recipient: work.recipient.clone(),
         text: work.text.clone(),
         sender: work.sender.clone(),
-        valid_for: Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default(),
+        valid_for: left.saturating_sub(start_within),
     }
 }
 

@@ -126,6 +126,7 @@ pub fn lane(gateway: &Arc<OneByOne>) -> LaneSettings {
         gateway: Arc::clone(gateway) as Arc<dyn Gateway>,
         max_batch: NonZeroU32::new(500).unwrap(),
         max_in_flight: NonZeroU32::new(4).unwrap(),
+        connect_timeout: Duration::from_secs(5),
         on_uncertain: OnUncertain::Hold,
         report_window: Some(Duration::from_secs(3600)),
         credentials: CredentialsVersion::from_bytes([0; 16]),

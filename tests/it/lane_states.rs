@@ -31,6 +31,8 @@ struct Scripted {
     took: Duration,
     failures: Mutex<VecDeque<Outcome>>,
     batches: watch::Sender<Vec<usize>>,
+    /// What each message was said to be worth, and how long its connection might take.
+    told: Mutex<Vec<(Duration, Duration)>>,
 }
 
 impl Scripted {
@@ -40,6 +42,7 @@ impl Scripted {
             took,
             failures: Mutex::new(failures.into()),
             batches: watch::Sender::new(Vec::new()),
+            told: Mutex::default(),
         })
     }
 }
@@ -50,7 +53,11 @@ impl Gateway for Scripted {
         NonZeroU32::new(500).unwrap()
     }
 
-    async fn submit(&self, messages: &[Message], _: Duration) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
+        let told = messages
+            .iter()
+            .map(|message| (message.valid_for, start_within));
+        self.told.lock().unwrap().extend(told);
         self.clock.advance(self.took);
         self.batches
             .send_modify(|batches| batches.push(messages.len()));
@@ -77,6 +84,7 @@ fn lane(gateway: Arc<Scripted>) -> LaneSettings {
         credentials: CredentialsVersion::from_bytes([0; 16]),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_in_flight: NonZeroU32::MIN,
+        connect_timeout: Duration::from_secs(5),
         max_rest: Duration::from_secs(10),
         neighbours: Vec::new(),
     }
@@ -209,6 +217,30 @@ async fn a_lane_that_knows_its_gateway_takes_long_refuses_what_cannot_make_it() 
         .accept(new_delivery_at(now, Duration::from_secs(15)))
         .await;
     assert_eq!(refused.unwrap(), Acceptance::CannotArriveInTime);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_is_called_valid_for_longer_than_its_code_however_late_the_connection_stands() {
+    let seconds = Duration::from_secs;
+    for life in [seconds(600), seconds(20), seconds(3), seconds(1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, noon) = noon();
+        let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+        let gateway = Scripted::new(&clock, Duration::ZERO, Vec::new());
+        let id = accept(&*store, noon, life).await;
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let dispatcher = Dispatcher::start(&store, &shared, vec![lane(Arc::clone(&gateway))]);
+        until_state(&*store, id, DeliveryState::Sent).await;
+        let (valid_for, start_within) = gateway.told.lock().unwrap()[0];
+        assert_eq!(valid_for + start_within, life, "to the moment");
+        assert!(start_within <= lane(Arc::clone(&gateway)).connect_timeout);
+        assert!(
+            start_within >= Duration::from_millis(250),
+            "or no connection would ever stand"
+        );
+        assert!(valid_for * 2 >= life, "and not for much less");
+        dispatcher.drain().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
