@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     credentials::Permit,
+    lawful::{LawfulOn, Neighbour},
     notes,
     settle::{OnUncertain, Rules},
     turn::{Assignment, Core, Ended, Summary, pauses},
@@ -21,10 +22,7 @@ use crate::{
     clock::Clock,
     domain::{AccountId, CredentialsVersion},
     gateway::Gateway,
-    store::{
-        ClosingCause, LaneBell, LaneReport, LeaseRequest, Leased, Neighbour, Store, StoreError,
-        Which,
-    },
+    store::{ClosingCause, LaneBell, LaneReport, LeaseRequest, Leased, Store, StoreError, Which},
 };
 
 /// What a lane needs to know of its account.
@@ -52,6 +50,8 @@ pub struct LaneSettings {
     pub failures_before_rest: NonZeroU32,
     /// Longest rest (`accounts.limits.max_rest_seconds`).
     pub max_rest: Duration,
+    /// What the account may send.
+    pub lawful: LawfulOn,
     /// The other accounts of the administration, in its order: they may take over what was not sent here.
     pub neighbours: Vec<Neighbour>,
 }
@@ -287,6 +287,8 @@ impl Lane {
                 limit,
                 now,
                 must_outlive: Core::must_outlive(now, self.report.latency_at(now)),
+                lawful: self.core.settings.lawful.at(now),
+                neighbours: self.core.neighbours(now),
                 report_deadline: self.core.rules.report_deadline(now),
             })
             .await?;
@@ -320,6 +322,8 @@ impl Lane {
                 }));
             self.begun.push((task.id(), now, messages));
         }
+        // Whoever sees the request under way sees that no message is looked for any more.
+        self.report.probing = false;
         self.count();
         self.tell();
     }

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod lane;
+mod lawful;
 mod notes;
 mod settle;
 mod turn;
@@ -17,6 +18,7 @@ use crate::{clock::Clock, store::Store, telemetry::names};
 
 use lane::Lane;
 pub use lane::LaneSettings;
+pub use lawful::{LawfulOn, Neighbour};
 pub use settle::OnUncertain;
 
 /// How often deliveries whose lane does not take them are looked at for expiry.

@@ -18,7 +18,7 @@ use crate::{
     crash_points::{self, Point},
     domain::{AttemptToken, CredentialsVersion, DeliveryId, Reason},
     gateway::{Message, Outcome, Verdict},
-    store::{ClosingCause, LaneClosing, Settlement, Store, StoreError, Work},
+    store::{ClosingCause, LaneClosing, Neighbour, Settlement, Store, StoreError, Work},
 };
 
 /// What all requests of a lane share.
@@ -83,6 +83,15 @@ impl Core {
             took: None,
             summary,
         }
+    }
+
+    /// The other accounts of the administration, as they stand now.
+    pub(super) fn neighbours(&self, now: Timestamp) -> Vec<Neighbour> {
+        let lanes = self.store.lanes();
+        let neighbours = self.settings.neighbours.iter();
+        neighbours
+            .map(|neighbour| neighbour.at(now, lanes))
+            .collect()
     }
 
     /// A code that expires by then cannot be with the gateway in time.

@@ -2,6 +2,7 @@
 //!
 //! Must not know: clocks, I/O, texts, stores.
 
+mod drawing;
 #[cfg(test)]
 mod properties;
 
@@ -11,9 +12,11 @@ use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::domain::{
-    AccountId, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language, OriginHost,
-    Recipient, Region, Sender,
+    AccountId, Alias, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language,
+    OriginHost, Recipient, Region, Sender,
 };
+
+pub use drawing::draw;
 
 /// What an administration is to the routing of its codes.
 #[derive(Debug, Clone)]
@@ -187,30 +190,6 @@ pub fn ways<'a>(
     }
 }
 
-/// Puts the way that is to be tried first at the front; the others keep their order.
-///
-/// `share` tells for an account what part of new codes it is to be offered, in hundredths, and `lot` is drawn anew for each
-/// code, 0 to 99. `is_tried` tells whether an account is to get this code whatever its share, to find out how its platform
-/// fares; it is asked only of one that would come first so. Where nobody is drawn, the first that is offered anything at all
-/// comes first, and where all are down to nothing the first keeps its place.
-pub fn draw(
-    ways: &mut [Route<'_>],
-    share: impl Fn(&AccountId) -> u8,
-    is_tried: impl Fn(&AccountId) -> bool,
-    lot: u8,
-) {
-    if ways.len() < 2 {
-        return;
-    }
-    let position = |wanted: &dyn Fn(&AccountId) -> bool| {
-        ways.iter().position(|route| wanted(&route.account.id))
-    };
-    let drawn = position(&|account| lot < share(account) || is_tried(account))
-        .or_else(|| position(&|account| share(account) > 0))
-        .unwrap_or(0);
-    ways[..=drawn].rotate_right(1);
-}
-
 /// The way over one account, if it is lawful; under `preferred`, or else the account's own default, where the caller does not
 /// ask for a sender.
 fn way<'a>(
@@ -247,6 +226,28 @@ fn way<'a>(
         effective_sender,
         destination,
     })
+}
+
+/// What goes out today to Spanish numbers in the place of each of the account's aliases: the alias itself or the common number;
+/// one that may not go out at all is not listed.
+pub fn lawful_aliases(
+    administration: &Administration,
+    account: &Account,
+    today: Date,
+) -> Vec<(Alias, Sender)> {
+    let lawful = |sender: &Sender| match sender {
+        Sender::Alias(alias) => {
+            let goes = lawful_sender(administration, account, sender, today).ok()?;
+            Some((alias.clone(), goes.clone()))
+        }
+        Sender::Common | Sender::International(_) => None,
+    };
+    let senders = account.senders.iter();
+    let others = senders.filter(|sender| **sender != account.default_sender);
+    std::iter::once(&account.default_sender)
+        .chain(others)
+        .filter_map(lawful)
+        .collect()
 }
 
 /// The sender that reaches a Spanish number: the chosen one, unless operators would block it without a word.
@@ -287,11 +288,11 @@ impl International {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::{Alias, AliasStatus, InternationalNumber};
+    use crate::domain::{AliasStatus, InternationalNumber};
 
     fn choose<'a>(
         administration: &'a Administration,
@@ -309,7 +310,7 @@ mod tests {
         ways(administration, &ask).map(|ways| ways[0].clone())
     }
 
-    fn administration() -> Administration {
+    pub(super) fn administration() -> Administration {
         let alias = Sender::parse("ClaveMadrid").unwrap();
         Administration {
             dir3: Dir3::parse("L01280796").unwrap(),
@@ -449,46 +450,5 @@ mod tests {
             "without a record there is no inscription"
         );
         assert!(choose(&administration, &number("+351912345678"), None, None).is_ok());
-    }
-
-    #[test]
-    fn the_first_way_is_drawn_by_what_each_account_is_offered() {
-        let mut administration = administration();
-        for id in ["madrid-two", "madrid-three"] {
-            let mut other = administration.accounts[0].clone();
-            other.id = AccountId::parse(id).unwrap();
-            administration.accounts.push(other);
-        }
-        let first = |shares: [u8; 3], tried: Option<&str>, lot: u8| {
-            let recipient = number("+34600000001");
-            let ask = Ask {
-                recipient: &recipient,
-                sender: None,
-                origin: None,
-                today: "2026-11-22".parse().unwrap(),
-            };
-            let mut drawn = ways(&administration, &ask).unwrap();
-            let share = |account: &AccountId| {
-                let index = administration
-                    .accounts
-                    .iter()
-                    .position(|of| of.id == *account);
-                shares[index.unwrap()]
-            };
-            let is_tried = |account: &AccountId| tried == Some(account.as_str());
-            draw(&mut drawn, share, is_tried, lot);
-            assert_eq!(drawn.len(), 3);
-            drawn[0].account.id.to_string()
-        };
-        assert_eq!(first([100, 100, 100], None, 99), "madrid-mn");
-        assert_eq!(first([50, 100, 100], None, 49), "madrid-mn");
-        assert_eq!(first([50, 100, 100], None, 50), "madrid-two");
-        assert_eq!(first([0, 100, 100], None, 0), "madrid-two");
-        // Nobody is drawn: whoever is offered anything, never one that rests.
-        assert_eq!(first([0, 10, 50], None, 70), "madrid-two");
-        assert_eq!(first([0, 0, 0], None, 0), "madrid-mn");
-        // One that is to be tried, only if nobody before it takes the code.
-        assert_eq!(first([0, 100, 100], Some("madrid-mn"), 99), "madrid-mn");
-        assert_eq!(first([100, 0, 100], Some("madrid-two"), 99), "madrid-mn");
     }
 }

@@ -246,12 +246,12 @@ impl Lanes {
         self.0.turned.subscribe()
     }
 
-    /// The accounts whose lanes have reported, with whether each is well.
-    pub fn wellness(&self) -> Vec<(AccountId, bool)> {
+    /// The last reports of all lanes that have reported.
+    pub fn all(&self) -> Vec<(AccountId, LaneReport)> {
         let reports = self.reports();
         reports
             .iter()
-            .map(|(account, report)| (account.clone(), report.is_well()))
+            .map(|(account, report)| (account.clone(), report.clone()))
             .collect()
     }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use clave_otp::{
     clock::Clock,
-    dispatch::LaneSettings,
+    dispatch::{LaneSettings, LawfulOn, Neighbour},
     domain::{AccountId, DeliveryId, DeliveryState},
-    store::{LaneReport, Neighbour, Store},
+    store::{LaneReport, Store},
 };
 
 use crate::{
     lane_places::{OneByOne, Story, accepted, lane, unreachable},
-    store::{account, way},
+    store::{account, lawful, way},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +89,7 @@ async fn with_a_well_neighbour() -> Story {
         let neighbours = vec![Neighbour {
             account: second(),
             queue_limit: way(&second()).queue_limit,
+            lawful: LawfulOn::new(|_| lawful()),
         }];
         let first = LaneSettings {
             neighbours,

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use clave_otp::{
     clock::{Clock, ManualClock},
-    dispatch::{Dispatcher, LaneSettings, OnUncertain},
+    dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, DeliveryId, DeliveryState, GatewayMessageId, Reason},
     gateway::{Gateway, Message, Outcome, Verdict},
     store::{Acceptance, LaneReport, NewDelivery, Store, Way},
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    store::{account, new_delivery_at, open},
+    store::{account, lawful, new_delivery_at, open},
     support::{held_store::HeldStore, soon},
 };
 
@@ -132,6 +132,7 @@ pub fn lane(gateway: &Arc<OneByOne>) -> LaneSettings {
         credentials: CredentialsVersion::from_bytes([0; 16]),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_rest: Duration::from_secs(10),
+        lawful: LawfulOn::new(|_| lawful()),
         neighbours: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use clave_otp::{
     clock::{Clock, ManualClock},
-    dispatch::{Dispatcher, LaneSettings, OnUncertain},
+    dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, Delivery, DeliveryId, DeliveryState, Reason},
     gateway::{Gateway, Message, Outcome},
     store::{Acceptance, Store},
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
-    store::{account, new_delivery_at, open},
+    store::{account, lawful, new_delivery_at, open},
     support::{held_store::HeldStore, soon},
 };
 
@@ -86,6 +86,7 @@ fn lane(gateway: Arc<Scripted>) -> LaneSettings {
         max_in_flight: NonZeroU32::MIN,
         connect_timeout: Duration::from_secs(5),
         max_rest: Duration::from_secs(10),
+        lawful: LawfulOn::new(|_| lawful()),
         neighbours: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ mod lane_breaker;
 mod lane_places;
 mod lane_states;
 mod lanes;
+mod lawful;
 mod mensatek;
 mod model;
 mod overload;

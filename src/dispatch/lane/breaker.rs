@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Lane, Step, Wakes};
 use crate::{
     dispatch::notes,
-    store::{HandOver, Neighbour, Share, Which},
+    store::{HandOver, Share, Which},
 };
 
 /// How often a lane that cannot send asks whether the others have places for what it still holds, and for a message to try its
@@ -93,26 +93,16 @@ impl Lane {
     /// Gives what waits, and cannot go out here now, to another account of the administration that is well.
     pub(super) async fn hand_over(&self, which: Which) {
         let core = &self.core;
-        let lanes = core.store.lanes();
-        let well = |neighbour: &&Neighbour| {
-            let report = lanes.report(&neighbour.account);
-            report.is_some_and(|report| report.may_take_over())
-        };
-        let to: Vec<Neighbour> = core
-            .settings
-            .neighbours
-            .iter()
-            .filter(well)
-            .cloned()
-            .collect();
-        if to.is_empty() {
+        let now = core.clock.now();
+        let to = core.neighbours(now);
+        if !to.iter().any(|neighbour| neighbour.is_well) {
             return;
         }
         let request = HandOver {
             from: core.settings.account.clone(),
             to,
             which,
-            now: core.clock.now(),
+            now,
         };
         match core.store.hand_over(request).await {
             Ok(0) => {}

@@ -287,6 +287,23 @@ impl TestApp {
         (status.code(), reason_of(&status))
     }
 
+    /// Until the metrics show all of these.
+    pub async fn until_metrics(&self, wanted: &[String]) {
+        let url = format!("http://{}/metrics", self.admin);
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
+        let shown = async {
+            loop {
+                let text = client.get(&url).send().await.unwrap().text().await.unwrap();
+                if wanted.iter().all(|wanted| text.contains(wanted)) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(shown).await;
+    }
+
     /// The delivery as it is now.
     pub async fn get(&mut self, name: &str) -> Delivery {
         let request = GetDeliveryRequest { name: name.into() };
