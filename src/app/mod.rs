@@ -10,6 +10,7 @@ mod parts;
 mod readiness;
 mod reporting;
 mod running;
+mod tls;
 mod watching;
 
 pub use parts::judge_template;
@@ -57,11 +58,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// TLS is configured but this release does not serve it.
-    #[error(
-        "grpc.tls: this release serves loopback without TLS only; remove [grpc.tls] and put a TLS proxy in front"
-    )]
-    Tls,
+    /// The files of `[grpc.tls]` cannot be read.
+    #[error("{0}")]
+    TlsFiles(String),
+    /// What is in them cannot be used.
+    #[error("{0}")]
+    Tls(#[from] grpc::TlsProblem),
     /// The sealing key cannot be used.
     #[error("store.sealing_key_file: {0}")]
     SealingKey(#[from] KeyFileError),
@@ -104,6 +106,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct App {
     grpc: TcpListener,
+    tls: Option<tls::Served>,
     admin: TcpListener,
     reports: Option<ReportsPort>,
     services: grpc::Services,
@@ -122,9 +125,8 @@ impl App {
     /// Opens the store, sets up the gateways and binds the listeners; port 0 takes a free port.
     pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::over(clock));
-        if settings.grpc.tls.is_some() {
-            return Err(StartError::Tls);
-        }
+        let tls = settings.grpc.tls.clone().map(tls::Served::open);
+        let tls = tls.transpose()?;
         descriptors::warn_where_too_few(&settings);
         let metrics =
             telemetry::metrics::start().map_err(|e| StartError::Internal(e.to_string()))?;
@@ -159,13 +161,17 @@ impl App {
             status: Status::new(shared, clock.clone()),
             feed,
             watch_places: WatchPlaces::new(settings.grpc.max_watchers),
-            callers: Arc::new(parts::callers(&settings)),
+            callers: Arc::new(parts::callers(
+                &settings,
+                tls.as_ref().map(|served| &served.tls),
+            )),
             clock: clock.clone(),
             default_deadline: settings.grpc.default_deadline,
             stop: CancellationToken::new(),
         };
         Ok(Self {
             grpc,
+            tls,
             admin,
             reports,
             services,

@@ -1,6 +1,6 @@
 //! Settings → the plain values that each component takes.
 
-use std::{collections::HashMap, num::NonZeroU32};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use secrecy::SecretString;
 use url::Url;
@@ -8,11 +8,11 @@ use url::Url;
 use super::{StartError, reporting};
 use crate::{
     config::{
-        self, AccountSettings, AdministrationSettings, CallerIdentity, GrpcSettings, SenderOnWire,
-        Settings, TextLimits,
+        self, AccountSettings, AdministrationSettings, CallerIdentity, CallerSettings,
+        GrpcSettings, SenderOnWire, Settings, TextLimits,
     },
     domain::{Dir3, InternationalNumber, Sender},
-    grpc::{self, Callers},
+    grpc::{self, Callers, ServerTls},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
     store::sealing::Sealer,
@@ -178,11 +178,21 @@ pub fn judge_template(source: &str, limits: TextLimits) -> Result<(), String> {
         .map_err(|problem| problem.to_string())
 }
 
-pub(super) fn callers(settings: &Settings) -> Callers {
-    let over_loopback = settings
-        .callers
-        .iter()
-        .find(|caller| caller.identity == CallerIdentity::Loopback)
-        .map(|caller| caller.caller.clone());
-    Callers::over_loopback(over_loopback)
+/// Who may call, recognised as the port allows.
+pub(super) fn callers(settings: &Settings, tls: Option<&Arc<ServerTls>>) -> Callers {
+    let callers = settings.callers.iter();
+    let shared = |settings: &CallerSettings| Arc::new(settings.caller.clone());
+    let Some(tls) = tls else {
+        let mut over_loopback =
+            callers.filter(|caller| caller.identity == CallerIdentity::Loopback);
+        return Callers::OverLoopback(over_loopback.next().map(shared));
+    };
+    let by_name = |settings: &CallerSettings| match &settings.identity {
+        CallerIdentity::CertificateSan(name) => Some((name.clone(), shared(settings))),
+        CallerIdentity::Loopback => None,
+    };
+    Callers::ByCertificate {
+        names: callers.filter_map(by_name).collect(),
+        tls: Arc::clone(tls),
+    }
 }

@@ -17,7 +17,8 @@ use super::{App, StartError, gauges, readiness, watching};
 use crate::{
     admin::{self, Readiness},
     dispatch::Dispatcher,
-    grpc, http_port,
+    grpc::{self, ServerTls},
+    http_port,
     store::{Store, sqlite::SqliteStore},
 };
 
@@ -89,19 +90,27 @@ impl App {
             (self.admin_limits, admin::PORT),
             http_closing.clone(),
         );
+        let tls = self.tls.as_ref().map(|served| Arc::clone(&served.tls));
+        let (clock, stop) = (self.clock.clone(), stopping.clone());
+        let tls_keeper = self
+            .tls
+            .map(|served| tokio::spawn(served.keep(clock, stop)));
         let reports = self.reports.map(|port| port.serve(http_closing.clone()));
         Ok(Running {
             dispatcher,
             telling_accounts: tokio::spawn(telling_accounts),
-            background: vec![
+            background: [
                 tokio::spawn(telling),
                 tokio::spawn(probing),
                 tokio::spawn(gauges),
                 tokio::spawn(aliases),
                 watching,
-            ],
+            ]
+            .into_iter()
+            .chain(tls_keeper)
+            .collect(),
             health,
-            grpc: serve_grpc(router, self.grpc, self.limits, grpc_closing.clone()),
+            grpc: serve_grpc(router, (self.grpc, tls), self.limits, grpc_closing.clone()),
             grpc_closing,
             http: std::iter::once(tokio::spawn(pages))
                 .chain(reports)
@@ -162,7 +171,7 @@ async fn with_health(
 
 fn serve_grpc(
     router: Router,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Arc<ServerTls>>),
     limits: grpc::Limits,
     closing: CancellationToken,
 ) -> JoinHandle<()> {
@@ -172,6 +181,7 @@ fn serve_grpc(
             arrival_timeout: limits.arrival_timeout,
             closing: closing.clone(),
         },
+        tls,
         listener,
     );
     tokio::spawn(async move {

@@ -2,6 +2,7 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod certs;
 mod chaos;
 mod check;
 mod client;
@@ -35,6 +36,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
+    Certs(certs::CertsArgs),
     Send(send::SendArgs),
     Get(get::GetArgs),
     Watch(watch::WatchArgs),
@@ -52,6 +54,7 @@ impl Arguments {
             Command::Serve(arguments) => block_on(arguments.run()),
             Command::Demo(arguments) => block_on(arguments.run()),
             Command::Check(arguments) => arguments.run(),
+            Command::Certs(arguments) => arguments.run(),
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),
             Command::Watch(arguments) => block_on(arguments.run()),

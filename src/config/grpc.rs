@@ -4,7 +4,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use super::{
     addresses,
     findings::At,
     repair::Table,
-    secrets::{check_private_key, check_readable},
+    tls::{RawTls, TlsSettings},
 };
 
 #[derive(Default, Deserialize)]
@@ -35,15 +34,6 @@ pub(super) struct RawGrpc {
     max_watchers: Option<u64>,
     watch_buffer: Option<u64>,
     watch_heartbeat_seconds: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_field_names)] // the keys of the contract
-struct RawTls {
-    certificate_file: Option<String>,
-    private_key_file: Option<String>,
-    client_ca_file: Option<String>,
 }
 
 /// How the gRPC API is served.
@@ -79,17 +69,6 @@ pub struct GrpcSettings {
     pub watch_buffer: usize,
     /// How long a watch of all changes may be silent.
     pub watch_heartbeat: Duration,
-}
-
-/// Files of mutual TLS, all PEM, all seen to exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The server's certificate chain.
-    pub certificate_file: PathBuf,
-    /// Its private key; only its owner can read it.
-    pub private_key_file: PathBuf,
-    /// The authority that signs the callers' certificates.
-    pub client_ca_file: PathBuf,
 }
 
 impl RawGrpc {
@@ -167,40 +146,5 @@ impl RawGrpc {
     /// Whether callers are told apart by certificate.
     pub(super) fn has_tls(&self) -> bool {
         self.tls.is_some()
-    }
-}
-
-impl RawTls {
-    fn validate(&self, at: &At) -> Option<TlsSettings> {
-        let file =
-            |key: &str, value: &Option<String>, what: &str, check: fn(&std::path::Path, &At)| {
-                let at = at.key(key);
-                let path = at.resolve(&at.required(value.clone(), what)?);
-                check(&path, &at);
-                Some(path)
-            };
-        let certificate_file = file(
-            "certificate_file",
-            &self.certificate_file,
-            "name the PEM file of the server's certificate chain",
-            check_readable,
-        );
-        let private_key_file = file(
-            "private_key_file",
-            &self.private_key_file,
-            "name the PEM file of the server's private key, mode 0600",
-            check_private_key,
-        );
-        let client_ca_file = file(
-            "client_ca_file",
-            &self.client_ca_file,
-            "name the PEM file of the authority that signs the callers' certificates",
-            check_readable,
-        );
-        Some(TlsSettings {
-            certificate_file: certificate_file?,
-            private_key_file: private_key_file?,
-            client_ca_file: client_ca_file?,
-        })
     }
 }

@@ -27,6 +27,7 @@ mod service;
 mod set;
 mod store;
 mod templates;
+mod tls;
 mod tree;
 
 pub use account_parts::{
@@ -39,7 +40,7 @@ pub use administrations::{AdministrationSettings, AliasPolicy};
 pub use callers::{CallerIdentity, CallerSettings};
 pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};
-pub use grpc::{GrpcSettings, TlsSettings};
+pub use grpc::GrpcSettings;
 pub use limits::{DeliverySettings, LimitSettings};
 pub use mensatek::{MensatekService, MensatekSettings};
 pub use protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding};
@@ -47,3 +48,4 @@ pub use reports::ReportsSettings;
 pub use service::Settings;
 pub use store::{StoreLocation, StoreSettings};
 pub use templates::{TemplateCheck, TemplateOverride, TextLimits};
+pub use tls::{TlsFiles, TlsSettings};

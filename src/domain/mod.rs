@@ -3,6 +3,7 @@
 //! Must not know: proto, SQL, HTTP, configuration files, the async runtime. Everything secret masks itself in `Debug`.
 
 mod caller;
+mod certificate;
 mod code;
 mod delivery;
 mod ids;
@@ -17,6 +18,7 @@ mod sender;
 mod state;
 
 pub use caller::{Caller, Role, Scope};
+pub use certificate::{CertificateFacts, NotACertificate, Weakness, next_revocation_list};
 pub use code::{OneTimeCode, OneTimeCodeError, SecretText};
 pub use delivery::{Delivery, Encoding};
 pub use ids::{

@@ -29,7 +29,7 @@ impl Accounts {
     }
 
     async fn list(&self, request: Request<ListAccountsRequest>) -> Answer<ListAccountsResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
         let page_size = fields.page_size(message.page_size);
@@ -71,7 +71,7 @@ impl AccountService for Accounts {
     }
 
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Answer<GetAccountResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.get(&caller, &id);
         let account = self
@@ -85,7 +85,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<PauseAccountRequest>,
     ) -> Answer<PauseAccountResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.pause(&caller, &id);
         let account = self
@@ -100,7 +100,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<ResumeAccountRequest>,
     ) -> Answer<ResumeAccountResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.resume(&caller, &id);
         let account = self

@@ -32,7 +32,7 @@ pub(super) async fn all(
     request: &Request<WatchDeliveriesRequest>,
 ) -> Answer<WatchDeliveriesStream> {
     services.refuse_when_stopping()?;
-    let caller = services.callers.identify(request).map_err(refuse)?;
+    let caller = services.identify(request).map_err(refuse)?;
     let message = request.get_ref();
     let administration = watch_request(message).map_err(refuse_all)?;
     let token = Some(message.resume_token.as_str()).filter(|token| !token.is_empty());

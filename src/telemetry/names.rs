@@ -46,6 +46,12 @@ pub const ACCEPT_TO_GATEWAY_SECONDS: &str = "clave_otp_accept_to_gateway_seconds
 pub const GATEWAY_REQUEST_SECONDS: &str = "clave_otp_gateway_request_seconds";
 /// Histogram by `account`: messages in one request.
 pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
+/// Counter by `cause` (`timeout`, `refused`): TLS handshakes of the gRPC port that failed.
+pub const GRPC_HANDSHAKES_FAILED: &str = "clave_otp_grpc_handshakes_failed_total";
+/// Gauge by `file` (the key of the configuration): when what is in it expires, in seconds since 1970.
+pub const TLS_EXPIRES: &str = "clave_otp_tls_expiry_timestamp_seconds";
+/// Gauge: 1 while the files of `[grpc.tls]` have changed into something that cannot be used, so that the old ones are.
+pub const TLS_RELOAD_FAILED: &str = "clave_otp_tls_reload_failed";
 /// Gauge by `account`: deliveries that wait.
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
 /// Gauge by `account` and `alias`: 1 where operators let the alias through today, else 0.

@@ -44,6 +44,7 @@ mod store_trouble;
 mod store_ways;
 mod support;
 mod text_and_number;
+mod tls;
 mod unreported;
 mod vectors;
 mod watch_command;

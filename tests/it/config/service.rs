@@ -1,5 +1,7 @@
 //! The service file and the environment over it.
 
+use crate::support::pki::Authority;
+
 use super::{Row, S, SERVICE, Set, assert_each};
 
 /// Mistakes in the sections of the service file.
@@ -45,21 +47,28 @@ fn tls_files_must_exist_and_the_key_must_be_private() {
             "certificate_san = \"backend.example.gob.es\"",
         )
         .change(S, "127.0.0.1:50051", "0.0.0.0:50051");
-    set.write("s.pem", "");
+    set.write("s.pem", &Authority::new("test").pem);
     set.write("s.key", "");
     set.mode("s.key", 0o640);
     assert_eq!(
         set.problems(),
         [
+            "service.toml: grpc.tls.client_ca_file: cannot be read (no such file): name a PEM file; relative paths start at the folder of this file".into(),
             format!(
                 "service.toml: grpc.tls.private_key_file: can be read or changed by others (mode 0640): chmod 600 {}",
                 set.path("s.key").display()
             ),
-            "service.toml: grpc.tls.client_ca_file: cannot be read (no such file): name a PEM file; relative paths start at the folder of this file".into(),
         ]
     );
     set.mode("s.key", 0o600);
     set.write("ca.pem", "");
+    assert_eq!(
+        set.problems(),
+        [
+            "service.toml: grpc.tls.client_ca_file: holds none in PEM form: name a PEM file of certificates"
+        ]
+    );
+    set.write("ca.pem", &Authority::new("test").pem);
     assert_eq!(
         set.settings().grpc.tls.unwrap().private_key_file,
         set.path("s.key")
