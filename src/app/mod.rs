@@ -28,7 +28,7 @@ use crate::{
     gateway::GatewaySetupError,
     grpc, http_port,
     intake::Intake,
-    status::{AccountStatuses, Status, Tailer, WatchPlaces},
+    status::{AccountStatuses, Status, Tailer},
     store::{
         Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
@@ -155,7 +155,7 @@ impl App {
             ),
             status: Status::new(shared, clock.clone()),
             feed,
-            watch_places: WatchPlaces::new(settings.grpc.max_watchers),
+            watch_places: watching::places(&settings),
             callers: Arc::new(parts::callers(&settings)),
             clock: clock.clone(),
             default_deadline: settings.grpc.default_deadline,

@@ -46,3 +46,4 @@ mod unreported;
 mod vectors;
 mod watch_command;
 mod watch_deliveries;
+mod watch_places;
