@@ -190,14 +190,16 @@ pub fn ways<'a>(
 /// Puts the way that is to be tried first at the front; the others keep their order.
 ///
 /// `share` tells for an account what part of new codes it is to be offered, in hundredths, and `lot` is drawn anew for each
-/// code, 0 to 99. Where all accounts are down to nothing the first keeps its place.
+/// code, 0 to 99. Where the lot passes all by, the first that is offered anything at all comes to the front; where none is, the first
+/// keeps its place.
 pub fn draw(ways: &mut [Route<'_>], share: impl Fn(&AccountId) -> u8, lot: u8) {
     if ways.len() < 2 {
         return;
     }
-    let drawn = ways
-        .iter()
-        .position(|route| lot < share(&route.account.id))
+    let first =
+        |has: &dyn Fn(u8) -> bool| ways.iter().position(|route| has(share(&route.account.id)));
+    let drawn = first(&|share| lot < share)
+        .or_else(|| first(&|share| share > 0))
         .unwrap_or(0);
     ways[..=drawn].rotate_right(1);
 }
@@ -379,6 +381,44 @@ mod tests {
             None,
         );
         assert_eq!(refused.unwrap_err(), NoRoute::SenderNotAllowed);
+    }
+
+    #[test]
+    fn a_lot_that_all_shares_pass_by_goes_to_none_that_rests_while_another_is_offered_something() {
+        let mut administration = administration();
+        for id in ["second", "third"] {
+            let id = AccountId::parse(id).unwrap();
+            let first = administration.accounts[0].clone();
+            administration.accounts.push(Account { id, ..first });
+        }
+        let spanish = number("+34600000001");
+        let drawn = |shares: [u8; 3], lot| {
+            let ask = Ask {
+                recipient: &spanish,
+                sender: None,
+                origin: None,
+                today: "2026-11-22".parse().unwrap(),
+            };
+            let mut ways = ways(&administration, &ask).unwrap();
+            let share = |id: &AccountId| match id.as_str() {
+                "madrid-mn" => shares[0],
+                "second" => shares[1],
+                _ => shares[2],
+            };
+            draw(&mut ways, share, lot);
+            ways.iter()
+                .map(|way| way.account.id.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(drawn([100, 100, 100], 99)[0], "madrid-mn");
+        assert_eq!(drawn([10, 50, 100], 40)[0], "second");
+        // The first rests; the second has been well again for a moment.
+        assert_eq!(
+            drawn([0, 10, 0], 99),
+            ["second", "madrid-mn", "third"],
+            "nobody gives a code to a lane that rests"
+        );
+        assert_eq!(drawn([0, 0, 0], 0), ["madrid-mn", "second", "third"]);
     }
 
     #[test]

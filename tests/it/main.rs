@@ -38,6 +38,7 @@ mod simulator_script;
 mod simulator_soap;
 mod store;
 mod store_reports;
+mod store_reports_elsewhere;
 mod store_trouble;
 mod store_ways;
 mod support;
