@@ -32,7 +32,7 @@ pub use registry::{
     AliasRecord, AliasStanding, AliasStatus, AliasUsability, AliasWarning, GatewayName,
     NOTICE_DAYS, day_in_spain,
 };
-pub use report::{News, Report, ReportPath, ReportedNumber, ReportedStatus};
+pub use report::{BareDigits, News, Report, ReportPath, ReportedNumber, ReportedStatus};
 pub use sender::{
     Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, InternationalNumber,
     Sender,

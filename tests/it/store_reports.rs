@@ -5,8 +5,8 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use clave_otp::{
     domain::{
-        AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason, Recipient, Report,
-        ReportedNumber, ReportedStatus,
+        AccountId, BareDigits, DeliveryId, DeliveryState, GatewayMessageId, News, Reason,
+        Recipient, Report, ReportedNumber, ReportedStatus,
     },
     store::{
         Acceptance, Leased, NewDelivery, NewReport, Recovery, ReportEffect, Settlement, Store,
@@ -314,7 +314,7 @@ async fn a_report_is_believed_only_of_its_own_account_and_citizen() {
     assert_eq!(story.effect(of_stranger).await, ReportEffect::Unknown);
     let naming = |number: &str| {
         let mut named = report(Some(story.id), "m1", News::Delivered);
-        named.report.recipient = ReportedNumber::parse(number);
+        named.report.recipient = ReportedNumber::parse(number, BareDigits::National);
         named
     };
     let effect = story.effect(naming("+34699999999")).await;
@@ -343,7 +343,7 @@ async fn of_those_who_share_an_id_a_report_means_the_newest_to_its_own_citizen()
         ids.push(story.id);
     }
     let mut named = report(None, "7", News::Delivered);
-    named.report.recipient = ReportedNumber::parse(recipient.expose_e164());
+    named.report.recipient = ReportedNumber::parse(recipient.expose_e164(), BareDigits::National);
     let settled = ReportEffect::Settled(DeliveryState::Delivered);
     assert_eq!(story.effect(named).await, settled);
     let nameless = report(None, "7", News::Delivered);
