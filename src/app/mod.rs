@@ -4,6 +4,8 @@
 
 mod descriptors;
 mod gateways;
+mod gauges;
+mod lanes;
 mod parts;
 mod readiness;
 mod reporting;
@@ -134,7 +136,8 @@ impl App {
         let store = Arc::new(open_store(&settings, &sealer)?);
         let report_url = reports.as_ref().map(|bound| bound.public_url.clone());
         let report_url = report_url.as_ref();
-        let lanes = parts::lanes(&settings, (&sealer, &clock), report_url)?;
+        let directory = parts::directory(&settings);
+        let lanes = lanes::lanes(&settings, &directory, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
         let held = (shared.clone(), clock.clone());
         let reports = reports.and_then(|bound| bound.open(&settings, &lanes, &sealer, held));
@@ -142,7 +145,7 @@ impl App {
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
             intake: Intake::new(
-                parts::directory(&settings),
+                directory,
                 parts::texts(&settings)?,
                 shared.clone(),
                 clock.clone(),

@@ -4,7 +4,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -14,18 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 use tonic_health::server::HealthReporter;
 
-use super::{App, StartError, readiness, watching};
+use super::{App, StartError, gauges, readiness, watching};
 use crate::{
     admin::{self, Readiness},
-    clock::Clock,
     dispatch::Dispatcher,
     grpc, http_port,
     store::{Store, sqlite::SqliteStore},
-    telemetry::names,
 };
 
-/// How often the gauges are set and old samples of histograms are folded.
-const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the last connection has let go of the store.
 const STORE_IS_FREE_EVERY: Duration = Duration::from_millis(5);
 
@@ -74,7 +69,7 @@ impl App {
         let telling_accounts =
             readiness::tell_accounts(self.store.clone(), health.clone(), stopping.clone());
         let probing = readiness::probe(self.store.clone(), self.clock.clone(), stopping.clone());
-        let gauges = keep_gauges(
+        let gauges = gauges::keep(
             shared.clone(),
             self.metrics.clone(),
             self.clock.clone(),
@@ -187,34 +182,6 @@ fn serve_grpc(
             tracing::error!(%error, "grpc: the server ended; restart the service");
         }
     })
-}
-
-async fn keep_gauges(
-    store: Arc<dyn Store>,
-    metrics: PrometheusHandle,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) {
-    let mut shown = std::collections::HashSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep(METRICS_EVERY) => {}
-        }
-        metrics.run_upkeep();
-        let Ok(waiting) = store.waiting().await else {
-            continue;
-        };
-        for account in shown.drain() {
-            metrics::gauge!(names::QUEUE_LENGTH, "account" => account).set(0.0);
-        }
-        for (account, deliveries) in waiting {
-            let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
-            metrics::gauge!(names::QUEUE_LENGTH, "account" => account.to_string())
-                .set(f64::from(deliveries));
-            shown.insert(account.to_string());
-        }
-    }
 }
 
 /// Folds the store's log away and ends its threads, off the reactor. Where the grace time is over before, the next start

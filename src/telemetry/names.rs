@@ -18,6 +18,10 @@ pub const DELIVERIES_EXPIRED: &str = "clave_otp_deliveries_expired_total";
 pub const ATTEMPTS: &str = "clave_otp_attempts_total";
 /// Counter by `account`: rests of a lane whose gateway failed too often in a row.
 pub const LANE_RESTS: &str = "clave_otp_lane_rests_total";
+/// Gauge by `account` and `cause` (`paused`, `credentials`, `no_credit`): 1 while its lane is closed for that.
+pub const LANE_CLOSED: &str = "clave_otp_lane_closed";
+/// Gauge by `account`: the part of new codes that its lane is offered where another account could take them, 0 to 1.
+pub const LANE_SHARE: &str = "clave_otp_lane_share";
 /// Counter by `account`: deliveries that went from it to another account of their administration, unsent.
 pub const HANDED_OVER: &str = "clave_otp_deliveries_handed_over_total";
 /// Gauge by `account`: credit that its gateway last said to be left, in the gateway's unit.

@@ -8,7 +8,7 @@ use clave_otp::{
     domain::Sender,
     grpc::proto::{
         CreateDeliveryRequest, Delivery, DeliveryState, GetAccountRequest, LaneState,
-        PauseAccountRequest, PreviewDeliveryRequest,
+        PauseAccountRequest, PreviewDeliveryRequest, ResumeAccountRequest,
     },
     simulator::{Account, Accounts, Action, Gate, Match, Script, Simulator, SimulatorOptions},
 };
@@ -211,6 +211,26 @@ async fn an_administration_may_want_no_fail_over() {
     let (_, reason) = app.refused(request()).await;
     assert_eq!(reason, "ACCOUNT_PAUSED");
     assert_eq!(second.ledger().request_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_lane_shows_in_the_metrics_at_once_although_nobody_is_refused() {
+    let second = second_platform(Script::new()).await;
+    let mut app = start(None, Script::new(), &second).await;
+    let closed = |value| {
+        let labels = "account=\"madrid-mn\",cause=\"paused\"";
+        format!("clave_otp_lane_closed{{{labels}}} {value}\n")
+    };
+    let share = |value| format!("clave_otp_lane_share{{account=\"madrid-mn\"}} {value}\n");
+    app.until_metrics(&[closed(0), share(1)]).await;
+    let name = || FIRST.to_owned();
+    let pause = PauseAccountRequest { name: name() };
+    app.accounts.pause_account(pause).await.unwrap();
+    app.until_metrics(&[closed(1), share(0)]).await;
+    assert_eq!(app.ends(request()).await.account, SECOND);
+    let resume = ResumeAccountRequest { name: name() };
+    app.accounts.resume_account(resume).await.unwrap();
+    app.until_metrics(&[closed(0), share(1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use clave_otp::{
     },
 };
 
-use crate::store::{account, lease_at, new_delivery_at, open, way};
+use crate::store::{account, lawful, lease_at, new_delivery_at, open, way};
 use crate::store_reports::{LIFE, lease, message_id, noon, report, sent};
 
 /// What went out under each sender, and what of it arrived, in the hour of this story.
@@ -59,6 +59,8 @@ async fn what_arrived_after_all_from_the_account_before_is_the_merit_of_that_one
         let to = vec![Neighbour {
             account: second.clone(),
             queue_limit: NonZeroU32::new(10).unwrap(),
+            lawful: lawful(),
+            is_well: true,
         }];
         let (from, which, now) = (account(), Which::WhatWasTried, noon());
         let hand_over = HandOver {

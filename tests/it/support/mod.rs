@@ -2,6 +2,7 @@
 //! on a free port and a gRPC client.
 
 pub mod disk;
+pub mod held_store;
 pub mod process;
 
 use std::{
@@ -284,6 +285,23 @@ impl TestApp {
     pub async fn refused(&mut self, request: CreateDeliveryRequest) -> (tonic::Code, String) {
         let status = self.create(request).await.unwrap_err();
         (status.code(), reason_of(&status))
+    }
+
+    /// Until the metrics show all of these.
+    pub async fn until_metrics(&self, wanted: &[String]) {
+        let url = format!("http://{}/metrics", self.admin);
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
+        let shown = async {
+            loop {
+                let text = client.get(&url).send().await.unwrap().text().await.unwrap();
+                if wanted.iter().all(|wanted| text.contains(wanted)) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(shown).await;
     }
 
     /// The delivery as it is now.

@@ -366,7 +366,7 @@ fn settle(
             micros(now),
             said.message_id,
             way.as_ref().map(|way| way.account),
-            way.as_ref().map(|way| way.sender),
+            way.as_ref().map(|way| way.sender.as_str()),
             way.as_ref().map(|way| way.effective_sender),
         ])?;
     unit.note_change(subject.id);
