@@ -140,7 +140,7 @@ impl App {
         let lanes = lanes::lanes(&settings, &directory, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
         let held = (shared.clone(), clock.clone());
-        let reports = reports.and_then(|bound| bound.open(&settings, &lanes, &sealer, held));
+        let reports = reports.map(|bound| bound.open(&settings, &lanes, &sealer, held));
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {

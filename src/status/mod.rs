@@ -24,7 +24,7 @@ use crate::{
 
 pub use crate::store::{LaneClosure, LaneReport, ListFilter};
 pub use accounts::{AccountProfile, AccountStatus, AccountStatuses};
-pub use alias_watch::{AliasStatus, AliasWatch};
+pub use alias_watch::{AccountAlias, AliasWatch};
 pub use feed::{Feed, FeedSettings, Tailer};
 pub use page::{PageToken, PageTokenError};
 pub use places::{WatchLimits, WatchPlace, WatchPlaces, Watched};

@@ -224,8 +224,14 @@ async fn a_thousand_who_watch_a_delivery_each_see_it_sent_and_then_delivered() {
     assert_eq!(metric(&page, watched), u64::from(WATCHERS));
     // Now all reports come at once.
     gate.open();
-    for watcher in watching {
-        let seen = soon(watcher).await.unwrap();
+    let all_seen = soon(async {
+        let mut all_seen = Vec::new();
+        for watcher in watching {
+            all_seen.push(watcher.await.unwrap());
+        }
+        all_seen
+    });
+    for seen in all_seen.await {
         let last = [DeliveryState::Sent, DeliveryState::Delivered];
         assert!(seen.ends_with(&last), "{seen:?}");
         let mut once = seen.clone();
