@@ -243,6 +243,9 @@ fn find(unit: &Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<Option<Subje
     Ok(was_tried.then_some(found))
 }
 
+/// Of those who share an id, so many are looked at: a gateway that gives all its messages one id must not hold up the writing thread.
+const MOST_OF_ONE_ID: u32 = 100;
+
 /// A gateway may use an id again: the newest delivery to the citizen whom the report names, or else the newest of all.
 fn by_message(
     unit: &Unit<'_>,
@@ -252,11 +255,17 @@ fn by_message(
     let account = sealed.new.account.as_str();
     unit.connection
         .prepare_cached(&format!(
-            "{SUBJECT} INDEXED BY deliveries_by_message WHERE gateway_message_id = ?1 AND account = ?2 \
+            "{SUBJECT} WHERE seq IN (SELECT seq FROM deliveries INDEXED BY deliveries_by_message \
+             WHERE gateway_message_id = ?1 AND account = ?2 ORDER BY seq DESC LIMIT ?4) \
              ORDER BY recipient_hash IS ?3 DESC, seq DESC LIMIT 1"
         ))?
         .query_row(
-            params![message_id.as_str(), account, sealed.recipient_hash],
+            params![
+                message_id.as_str(),
+                account,
+                sealed.recipient_hash,
+                MOST_OF_ONE_ID
+            ],
             subject,
         )
         .optional()
