@@ -31,7 +31,7 @@ use crate::{
     gateway::GatewaySetupError,
     grpc, http_port,
     intake::Intake,
-    status::{AccountStatuses, Status, Tailer, WatchPlaces},
+    status::{AccountStatuses, Status, Tailer},
     store::{
         Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
@@ -142,7 +142,7 @@ impl App {
         let lanes = lanes::lanes(&settings, &directory, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
         let held = (shared.clone(), clock.clone());
-        let reports = reports.and_then(|bound| bound.open(&settings, &lanes, &sealer, held));
+        let reports = reports.map(|bound| bound.open(&settings, &lanes, &sealer, held));
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
@@ -160,7 +160,7 @@ impl App {
             ),
             status: Status::new(shared, clock.clone()),
             feed,
-            watch_places: WatchPlaces::new(settings.grpc.max_watchers),
+            watch_places: watching::places(&settings),
             callers: Arc::new(parts::callers(
                 &settings,
                 tls.as_ref().map(|served| &served.tls),

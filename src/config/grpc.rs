@@ -32,6 +32,9 @@ pub(super) struct RawGrpc {
     default_deadline_ms: Option<u64>,
     shutdown_grace_seconds: Option<u64>,
     max_watchers: Option<u64>,
+    max_watchers_per_caller: Option<u64>,
+    max_watchers_of_all: Option<u64>,
+    max_watchers_of_all_per_caller: Option<u64>,
     watch_buffer: Option<u64>,
     watch_heartbeat_seconds: Option<u64>,
 }
@@ -63,24 +66,42 @@ pub struct GrpcSettings {
     pub default_deadline: Duration,
     /// Time that running calls get when the service stops.
     pub shutdown_grace: Duration,
-    /// Most watches at a time.
-    pub max_watchers: usize,
+    /// Most watches of one delivery at a time.
+    pub watchers: WatcherSettings,
+    /// Most watches of all deliveries at a time.
+    pub watchers_of_all: WatcherSettings,
     /// Changes that a watcher may be behind before it is cut off.
     pub watch_buffer: usize,
     /// How long a watch of all changes may be silent.
     pub watch_heartbeat: Duration,
 }
 
+/// Most watches of one kind at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatcherSettings {
+    /// Of all callers.
+    pub most: usize,
+    /// Of one; no more than of all.
+    pub most_per_caller: usize,
+}
+
+fn watchers(
+    at: &At,
+    (key, most): (&str, Option<u64>),
+    (key_of_one, of_one): (&str, Option<u64>),
+) -> WatcherSettings {
+    let most: usize = at.key(key).number(most, 2000, 1..=100_000);
+    WatcherSettings {
+        most,
+        // Half of all: one caller leaves as much to the others.
+        most_per_caller: at
+            .key(key_of_one)
+            .number(of_one, most.div_ceil(2), 1..=most),
+    }
+}
+
 impl RawGrpc {
     pub(super) fn validate(&self, at: &At) -> GrpcSettings {
-        let standard = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051));
-        let at_listen = at.key("listen");
-        let listen = addresses::listen(self.listen.as_deref(), standard, &at_listen);
-        if self.tls.is_none() && !listen.ip().is_loopback() {
-            at_listen.problem(
-                "without [grpc.tls] only loopback is allowed: listen on 127.0.0.1 or add [grpc.tls]",
-            );
-        }
         let deadline_ms =
             at.key("default_deadline_ms")
                 .number(self.default_deadline_ms, 10_000, 100..=120_000);
@@ -94,7 +115,7 @@ impl RawGrpc {
             at.key("arrival_timeout_ms")
                 .number(self.arrival_timeout_ms, 5000, 100..=60_000);
         GrpcSettings {
-            listen,
+            listen: self.listen(at),
             tls: self
                 .tls
                 .as_ref()
@@ -133,14 +154,44 @@ impl RawGrpc {
             ),
             default_deadline: Duration::from_millis(deadline_ms),
             shutdown_grace: Duration::from_secs(grace_seconds),
-            max_watchers: at
-                .key("max_watchers")
-                .number(self.max_watchers, 2000, 1..=100_000),
+            watchers: self.watchers(at),
+            watchers_of_all: self.watchers_of_all(at),
             watch_buffer: at
                 .key("watch_buffer")
                 .number(self.watch_buffer, 4096, 256..=65_536),
             watch_heartbeat: seconds("watch_heartbeat_seconds", self.watch_heartbeat_seconds, 30),
         }
+    }
+
+    fn listen(&self, at: &At) -> SocketAddr {
+        let standard = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051));
+        let at_listen = at.key("listen");
+        let listen = addresses::listen(self.listen.as_deref(), standard, &at_listen);
+        if self.tls.is_none() && !listen.ip().is_loopback() {
+            at_listen.problem(
+                "without [grpc.tls] only loopback is allowed: listen on 127.0.0.1 or add [grpc.tls]",
+            );
+        }
+        listen
+    }
+
+    fn watchers(&self, at: &At) -> WatcherSettings {
+        watchers(
+            at,
+            ("max_watchers", self.max_watchers),
+            ("max_watchers_per_caller", self.max_watchers_per_caller),
+        )
+    }
+
+    fn watchers_of_all(&self, at: &At) -> WatcherSettings {
+        watchers(
+            at,
+            ("max_watchers_of_all", self.max_watchers_of_all),
+            (
+                "max_watchers_of_all_per_caller",
+                self.max_watchers_of_all_per_caller,
+            ),
+        )
     }
 
     /// Whether callers are told apart by certificate.

@@ -40,7 +40,7 @@ pub use administrations::{AdministrationSettings, AliasPolicy};
 pub use callers::{CallerIdentity, CallerSettings};
 pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};
-pub use grpc::GrpcSettings;
+pub use grpc::{GrpcSettings, WatcherSettings};
 pub use limits::{DeliverySettings, LimitSettings};
 pub use mensatek::{MensatekService, MensatekSettings};
 pub use protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding};

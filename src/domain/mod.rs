@@ -31,10 +31,9 @@ pub use purpose::{Language, Purpose};
 pub use reason::Reason;
 pub use recipient::{Destination, Recipient, RecipientError, Region};
 pub use registry::{
-    AliasRecord, AliasStanding, AliasStatus, AliasUsability, AliasWarning, GatewayName,
-    NOTICE_DAYS, day_in_spain,
+    AliasRecord, AliasStanding, AliasStatus, AliasWarning, GatewayName, NOTICE_DAYS, day_in_spain,
 };
-pub use report::{News, Report, ReportPath, ReportedNumber, ReportedStatus};
+pub use report::{BareDigits, News, Report, ReportPath, ReportedNumber, ReportedStatus};
 pub use sender::{
     Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, InternationalNumber,
     Sender,

@@ -9,15 +9,15 @@ use super::{
     answer::{Answer, parse_account, refuse, refuse_all},
     convert::{Fields, to_proto_duration, to_proto_time},
     proto::{
-        Account, AccountAlias, GetAccountRequest, GetAccountResponse, LaneState,
-        ListAccountsRequest, ListAccountsResponse, PauseAccountRequest, PauseAccountResponse,
-        ResumeAccountRequest, ResumeAccountResponse, account_service_server::AccountService,
+        self, Account, GetAccountRequest, GetAccountResponse, LaneState, ListAccountsRequest,
+        ListAccountsResponse, PauseAccountRequest, PauseAccountResponse, ResumeAccountRequest,
+        ResumeAccountResponse, account_service_server::AccountService,
     },
 };
 use crate::{
     domain::{AccountId, Dir3},
     intake::Refusal,
-    status::{AccountStatus, AliasStatus, DEFAULT_PAGE_SIZE, LaneClosure, MAX_PAGE_SIZE},
+    status::{AccountAlias, AccountStatus, DEFAULT_PAGE_SIZE, LaneClosure, MAX_PAGE_SIZE},
 };
 
 /// The service.
@@ -168,10 +168,10 @@ fn to_proto_account(status: &AccountStatus) -> Account {
     }
 }
 
-fn to_proto_alias(status: &AliasStatus) -> AccountAlias {
+fn to_proto_alias(status: &AccountAlias) -> proto::AccountAlias {
     let record = status.record.as_ref();
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
-    AccountAlias {
+    proto::AccountAlias {
         alias: status.alias.as_str().to_owned(),
         status: record
             .map(|record| record.status.as_str().to_owned())

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::Delivery,
     intake::{Preview, Refusal},
-    status::Following,
+    status::{Following, Watched},
     telemetry::names,
 };
 
@@ -136,7 +136,11 @@ impl DeliveryService for Deliveries {
         self.0.refuse_when_stopping()?;
         let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_delivery(&request.get_ref().name)?;
-        let place = self.0.watch_places.take().map_err(refuse)?;
+        let place = self
+            .0
+            .watch_places
+            .take(Watched::One, &caller.name)
+            .map_err(refuse)?;
         let following = self.0.status.watch(&caller, id).await.map_err(refuse)?;
         let stop = self.0.stop.clone();
         let states = stream::unfold(Some((following, stop, place)), |watching| async {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     intake::Refusal,
-    status::{Told, WatchPlace, Watching},
+    status::{Told, WatchPlace, Watched, Watching},
 };
 
 /// Messages made ahead of what the connection takes.
@@ -36,7 +36,10 @@ pub(super) async fn all(
     let message = request.get_ref();
     let administration = watch_request(message).map_err(refuse_all)?;
     let token = Some(message.resume_token.as_str()).filter(|token| !token.is_empty());
-    let place = services.watch_places.take().map_err(refuse)?;
+    let place = services
+        .watch_places
+        .take(Watched::All, &caller.name)
+        .map_err(refuse)?;
     let watching = services
         .feed
         .watch(&caller, administration, token)

@@ -74,9 +74,9 @@ pub const GRPC_ARRIVAL_TIMEOUTS: &str = "clave_otp_grpc_arrival_timeouts_total";
 pub const GRPC_HEADERS_TOO_LONG: &str = "clave_otp_grpc_headers_too_long_total";
 /// Gauge: calls of our services that are under way, streams only until they begin.
 pub const GRPC_CALLS: &str = "clave_otp_grpc_calls";
-/// Gauge: watches of deliveries that are under way.
+/// Gauge by `watched` and `caller`: watches of deliveries that are under way.
 pub const WATCHERS: &str = "clave_otp_watchers";
-/// Counter: watches of deliveries refused because all places were taken.
+/// Counter by `watched`, `caller` and `limit`: watches of deliveries refused because all places were taken, or all of the caller.
 pub const WATCHERS_REFUSED: &str = "clave_otp_watchers_refused_total";
 /// Counter: watches of all changes ended because their client did not read.
 pub const WATCHERS_CUT_OFF: &str = "clave_otp_watchers_cut_off_total";

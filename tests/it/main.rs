@@ -1,6 +1,7 @@
 //! The stories of the product, in one binary so that they link once.
 
 mod accounts;
+mod alias_reports;
 mod aliases;
 mod architecture;
 mod change_log;
@@ -10,6 +11,7 @@ mod config_samples;
 mod delivery_outcomes;
 mod drain;
 mod fail_over;
+mod fail_over_protocols;
 mod gateway_common;
 mod gateway_http;
 mod gateway_mensatek;
@@ -29,6 +31,7 @@ mod peers;
 mod promises;
 mod refusals;
 mod reported;
+mod reported_after_death;
 mod secrets_never_printed;
 mod serve_process;
 mod simulate_command;
@@ -40,6 +43,7 @@ mod simulator_script;
 mod simulator_soap;
 mod store;
 mod store_reports;
+mod store_reports_elsewhere;
 mod store_trouble;
 mod store_ways;
 mod support;
@@ -49,3 +53,4 @@ mod unreported;
 mod vectors;
 mod watch_command;
 mod watch_deliveries;
+mod watch_places;

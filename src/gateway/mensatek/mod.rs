@@ -25,12 +25,13 @@ use self::{
 };
 use super::{
     Callback, CallbackAnswer, CallbackRequest, CodeMap, Gateway, GatewaySetupError, Message,
-    Outcome, callbacks,
+    Outcome,
+    callbacks::{self, ReportParts},
     http::{Answer, HttpClient, HttpSettings},
     outcomes::{of_failure, of_status, only_the_first, unknown, unrepresentable},
     setup::basic_authorization,
 };
-use crate::domain::{DeliveryId, GatewayMessageId, News, Report, ReportedNumber, ReportedStatus};
+use crate::domain::{BareDigits, DeliveryId, News};
 
 /// What a request carries. `Destinatarios` may hold several numbers, but of one text, and each code has its own.
 const BATCH_LIMIT: NonZeroU32 = NonZeroU32::MIN;
@@ -265,7 +266,7 @@ fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {
         return malformed(refused.status, refused.word);
     }
     let callback = match wire::parse_notice(request) {
-        Ok(Notice::Report(parts)) => report(&parts),
+        Ok(Notice::Report(parts)) => report(parts),
         Ok(Notice::AttachmentEvent) => Callback::Dropped("attachment_event"),
         Ok(Notice::CitizenAnswer) => callbacks::CITIZEN_ANSWER,
         Ok(Notice::UnknownService) => Callback::Dropped("unknown_service"),
@@ -275,20 +276,15 @@ fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {
 }
 
 /// What a report says, about the delivery that our own reference names, where it is one of ours, else about the message of
-/// its id.
-fn report(parts: &NoticeParts) -> Callback {
+/// its id. Numbers begin with the code of their country, as in all of the text's examples.
+fn report(parts: NoticeParts) -> Callback {
     let reference = parts.reference.as_deref();
     let delivery = reference.and_then(|id| DeliveryId::parse(id).ok());
-    let message_id = parts.message_id.as_deref();
-    let message_id = message_id.and_then(GatewayMessageId::parse);
-    if delivery.is_none() && message_id.is_none() {
-        return Callback::Dropped("report_about_no_message");
-    }
-    Callback::Report(Report {
-        delivery,
-        message_id,
-        recipient: ReportedNumber::parse(&parts.recipient),
-        news: parts.state.parse().map_or(News::Unknown, codes::news),
-        status: ReportedStatus::of(&parts.state),
-    })
+    let news = parts.state.parse().map_or(News::Unknown, codes::news);
+    let parts = ReportParts {
+        recipient: Some(parts.recipient),
+        message_id: parts.message_id,
+        status: parts.state,
+    };
+    callbacks::about(delivery, &parts, BareDigits::WithCountry, news)
 }

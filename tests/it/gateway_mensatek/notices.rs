@@ -1,7 +1,7 @@
 //! Everything that Mensatek API 7.0 tells by itself, and what it is answered.
 
 use clave_otp::{
-    domain::{DeliveryId, GatewayMessageId, News, Reason, ReportedNumber},
+    domain::{BareDigits, DeliveryId, GatewayMessageId, News, Reason, ReportedNumber},
     gateway::{Callback, CallbackAnswer},
 };
 use proptest::prelude::*;
@@ -39,7 +39,10 @@ fn every_report_is_understood_and_acknowledged() {
         };
         assert_eq!(report.delivery, Some(DeliveryId::from_bytes([7; 16])));
         assert_eq!(report.message_id, GatewayMessageId::parse("10573758"));
-        assert_eq!(report.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            report.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!(report.news, News::Delivered, "{file}");
         assert_eq!(report.status.as_str(), "11");
         assert_eq!(answer, taken(), "{file}");
@@ -62,7 +65,7 @@ fn a_state_comes_as_a_number_or_as_a_text() {
         ("\"su clave es 748291\"", News::Unknown, "?"),
     ] {
         let body = format!(
-            "{{\"SERVICIO\":\"smsmasivo\",\"resultado\":{state},\"movil\":\"600000001\",\"msgid\":\"77\",\"Referencia\":\"other\"}}"
+            "{{\"SERVICIO\":\"smsmasivo\",\"resultado\":{state},\"movil\":\"34600000001\",\"msgid\":\"77\",\"Referencia\":\"other\"}}"
         );
         let (found, answer) = read_callback(&reader(), JSON, body.as_bytes());
         let Callback::Report(report) = found else {
@@ -71,10 +74,24 @@ fn a_state_comes_as_a_number_or_as_a_text() {
         // A reference that is none of ours: the message id says which one it is.
         assert_eq!(report.delivery, None);
         assert_eq!(report.message_id, GatewayMessageId::parse("77"));
-        assert_eq!(report.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            report.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!((report.news, report.status.as_str()), (news, kept));
         assert_eq!(answer, taken());
     }
+}
+
+/// Its numbers begin with the code of their country: nine digits are no Spanish number, but one of New Caledonia.
+#[test]
+fn the_number_of_a_report_begins_with_the_code_of_its_country() {
+    let body = br#"{"Servicio":"SMSMASIVO","Resultado":11,"Movil":687712345,"idMensaje":77}"#;
+    let Callback::Report(report) = read_callback(&reader(), JSON, body).0 else {
+        panic!("it is a report");
+    };
+    let abroad = ReportedNumber::parse("+687712345", BareDigits::WithCountry);
+    assert_eq!(report.recipient, abroad);
 }
 
 #[test]
