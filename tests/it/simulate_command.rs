@@ -56,9 +56,15 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// The addresses that are printed first, for XML-RPC, SOAP and REST.
-fn endpoints(running: &mut Running) -> [String; 3] {
-    ["endpoint ", "soap-endpoint ", "rest-endpoint "].map(|name| {
+/// The addresses that are printed first, for XML-RPC, SOAP, REST and Mensatek.
+fn endpoints(running: &mut Running) -> [String; 4] {
+    [
+        "endpoint ",
+        "soap-endpoint ",
+        "rest-endpoint ",
+        "mensatek-base ",
+    ]
+    .map(|name| {
         let line = running.line();
         line.strip_prefix(name).expect(&line).to_owned()
     })
@@ -96,7 +102,7 @@ async fn prints_a_line_for_each_message_without_text_or_number_and_a_summary() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prints_a_line_for_each_report_without_number_or_address() {
     let mut running = Running::start(&["--listen", "127.0.0.1:0"]);
-    let [_, soap, _] = endpoints(&mut running);
+    let [_, soap, ..] = endpoints(&mut running);
     let (_receiver, url) = Receiver::start().await;
     let request = client()
         .post(soap)
