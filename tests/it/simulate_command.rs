@@ -130,6 +130,36 @@ async fn prints_a_line_for_each_report_without_number_or_address() {
 }
 
 #[tokio::test]
+async fn prints_a_line_for_each_call_of_mensatek_without_number() {
+    let mut running = Running::start(&["--listen", "127.0.0.1:0"]);
+    let [.., base] = endpoints(&mut running);
+    for (function, fields) in [
+        (
+            "EnviarSMS",
+            "Remitente=ClaveMadrid&Mensaje=hola&Destinatarios=[{\"Movil\":\"34600000078\"}]&",
+        ),
+        ("GetCreditos", ""),
+    ] {
+        let request = client()
+            .post(format!("{base}/{function}"))
+            .basic_auth("madrid", Some("any"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("{fields}Resp=JSON"));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    let line = running.line();
+    assert!(
+        line.contains("mensatek  madrid  ClaveMadrid → +34•••••078  4 characters  answer: 1"),
+        "{line}"
+    );
+    assert_eq!(
+        running.line(),
+        "request 2  mensatek  madrid  GetCreditos  answer: 1"
+    );
+    assert!(running.end().1);
+}
+
+#[tokio::test]
 async fn shows_texts_only_when_asked_and_never_lets_them_steer_the_terminal() {
     let mut running = Running::start(&["--listen", "127.0.0.1:0", "--show-texts"]);
     let line = send(&mut running, "&#10;&#133;x").await;

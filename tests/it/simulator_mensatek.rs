@@ -105,7 +105,9 @@ fn changed<'a>(
 /// Sends; tells the id.
 pub(crate) async fn sent(simulator: &Simulator, function: &str, fields: &[(&str, &str)]) -> u64 {
     let answer = call(simulator, function, fields).await;
-    answer["idMensaje"].as_u64().expect(&answer.to_string())
+    answer["idMensaje"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{answer}"))
 }
 
 #[tokio::test]
@@ -324,6 +326,7 @@ async fn a_script_can_shape_break_and_refuse_every_answer() {
         .on(Match::phone("34600000015"), Action::NoMessageId)
         .on(Match::phone("34600000016"), Action::Code(-16))
         .on(Match::phone("34600000017"), Action::HtmlPage)
+        .on(Match::phone("34600000018"), Action::Code(7))
         .on(Match::function("GetCreditos"), Action::Code(-99))
         .on(
             Match::function("ListarFicheros").times(1),
@@ -331,7 +334,7 @@ async fn a_script_can_shape_break_and_refuse_every_answer() {
         );
     let (simulator, _) = at_noon(script).await;
     let mut answers = Vec::new();
-    for number in 11..=17 {
+    for number in 11..=18 {
         let to = format!(r#"[{{"Movil":"346000000{number}"}}]"#);
         let body = form(&sms(&[("Destinatarios", &to)]));
         answers.push(text_of(request(&simulator, "EnviarSMS", body)).await);
@@ -347,16 +350,26 @@ async fn a_script_can_shape_break_and_refuse_every_answer() {
     assert!(!answers[4].contains("idMensaje") && answers[4].contains("\"Res\":1"));
     assert_eq!(answers[5], r#"[{"Cred":997,"Res":-16}]"#);
     assert!(answers[6].starts_with("<!DOCTYPE"));
+    assert!(answers[7].contains("\"Res\":7"), "{}", answers[7]);
     let codes: Vec<_> = simulator
         .ledger()
         .messages()
         .iter()
         .map(|m| m.code)
         .collect();
-    let told = [Some(1), Some(-1), None, None, Some(1), Some(-16), None];
+    let told = [
+        Some(1),
+        Some(-1),
+        None,
+        None,
+        Some(1),
+        Some(-16),
+        None,
+        Some(7),
+    ];
     assert_eq!(codes, told);
     // Taken are those whose answers broke, not those that were refused.
-    assert_eq!(simulator.credits(LOGIN), Credits::whole(996));
+    assert_eq!(simulator.credits(LOGIN), Credits::whole(995));
     assert_eq!(call(&simulator, "GetCreditos", &[]).await["Res"], -99);
     let list = || request(&simulator, "ListarFicheros", form(&[]));
     assert!(list().send().await.is_err());

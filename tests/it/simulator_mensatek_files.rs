@@ -1,5 +1,7 @@
 //! The simulated Mensatek keeps a library of files, lets them be attached, and gives out certificates that others can open.
 
+use std::fmt::Write as _;
+
 use clave_otp::simulator::{MensatekRules, Script, Simulator};
 use serde_json::{Value, json};
 
@@ -22,12 +24,12 @@ async fn upload(
     let mut body = String::new();
     for (name, value) in fields.iter().chain(&[("Resp", "JSON")]) {
         let head = format!("Content-Disposition: form-data; name=\"{name}\"");
-        body.push_str(&format!("--limit\r\n{head}\r\n\r\n{value}\r\n"));
+        write!(body, "--limit\r\n{head}\r\n\r\n{value}\r\n").unwrap();
     }
     if let Some((name, content)) = file {
         let head = format!("Content-Disposition: form-data; name=\"f\"; filename=\"{name}\"");
         let head = format!("{head}\r\nContent-Type: application/pdf");
-        body.push_str(&format!("--limit\r\n{head}\r\n\r\n{content}\r\n"));
+        write!(body, "--limit\r\n{head}\r\n\r\n{content}\r\n").unwrap();
     }
     body.push_str("--limit--\r\n");
     let answer = client()

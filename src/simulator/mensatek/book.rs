@@ -3,7 +3,7 @@
 //! Must not know: HTTP, how a function is asked or answered.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Book {
     own: HashMap<Login, Own>,
     groups: BTreeMap<u64, Group>,
     next_group: u64,
+    /// When to look at which group; what has changed since means nothing.
+    due: BTreeSet<(Timestamp, u64)>,
     /// Addresses that answered well when they were looked at.
     checked: HashSet<(Login, String)>,
 }
@@ -100,6 +102,7 @@ impl Books {
             own: HashMap::new(),
             groups: BTreeMap::new(),
             next_group: 100_000_000 + start * 1_000,
+            due: BTreeSet::new(),
             checked: HashSet::new(),
         })))
     }
@@ -169,18 +172,22 @@ impl Books {
     /// Takes out the messages whose time has come.
     pub fn take_due(&self, now: Timestamp) -> Vec<Released> {
         let mut book = self.open();
-        let entries = book
-            .groups
-            .values_mut()
-            .flat_map(|group| &mut group.entries);
+        let Book { groups, due, .. } = &mut *book;
+        let mut ids = Vec::new();
+        while due.first().is_some_and(|(at, _)| *at <= now) {
+            ids.extend(due.pop_first().map(|(_, id)| id));
+        }
         let mut released = Vec::new();
-        for entry in entries {
-            if let Stage::Scheduled(due) = &entry.stage
-                && due.at <= now
-            {
-                let due = due.clone();
-                entry.stage = Stage::Sent;
-                released.push((entry.message.clone(), due.steps, due.policy));
+        for id in ids {
+            let entries = groups.get_mut(&id).map(|group| &mut group.entries);
+            for entry in entries.into_iter().flatten() {
+                if let Stage::Scheduled(due) = &entry.stage
+                    && due.at <= now
+                {
+                    let due = due.clone();
+                    entry.stage = Stage::Sent;
+                    released.push((entry.message.clone(), due.steps, due.policy));
+                }
             }
         }
         released
@@ -275,6 +282,11 @@ impl Book {
         }
     }
 
+    /// Looks at a group when this time has come.
+    pub fn look_at(&mut self, at: Timestamp, id: u64) {
+        self.due.insert((at, id));
+    }
+
     fn entry_of(&mut self, message: &ReceivedMessage) -> Option<&mut Entry> {
         let id = message.message_id.as_deref()?.parse().ok()?;
         let group = self.groups.get_mut(&id)?;
@@ -288,6 +300,9 @@ impl Book {
         let Some(details) = &message.mensatek else {
             return;
         };
+        if details.files.is_empty() {
+            return;
+        }
         let entries = self.groups.values().flat_map(|group| &group.entries);
         let needed: HashSet<&str> = entries
             .filter(|entry| entry.message.login == message.login)
@@ -296,8 +311,8 @@ impl Book {
             .filter_map(|entry| entry.details())
             .flat_map(|details| details.files.iter().map(|name| &**name))
             .collect();
-        let files = details.files.iter();
-        let free: Vec<_> = files.filter(|name| !needed.contains(&***name)).collect();
+        let files = details.files.iter().map(|name| &**name);
+        let free: Vec<&str> = files.filter(|name| !needed.contains(name)).collect();
         if let Some(own) = self.own.get_mut(&message.login) {
             own.library.clear_away(&free);
         }

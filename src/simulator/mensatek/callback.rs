@@ -100,7 +100,7 @@ pub(in crate::simulator) fn write(
         step,
         now,
         id: number(id),
-        phone: if step.phone_as_text {
+        phone: if step.style.phone_as_text {
             phone.into()
         } else {
             number(phone)
@@ -111,7 +111,7 @@ pub(in crate::simulator) fn write(
         Says::Event { kind, value } => telling.event(*kind, value.expose()),
         Says::Answer { text } => telling.answer(text.expose()),
     };
-    if step.without_reference {
+    if step.style.without_reference {
         fields.remove("Referencia");
     }
     form.write(fields)
@@ -141,7 +141,7 @@ impl Telling<'_> {
     }
 
     fn date(&self) -> String {
-        time::write(self.now, self.step.date_form)
+        time::write(self.now, self.step.style.date_form)
     }
 
     /// Unique for each message (official text; confidence A); the figure itself is the simulator's own.

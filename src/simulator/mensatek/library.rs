@@ -41,8 +41,8 @@ impl Library {
     }
 
     /// Deletes those of these files that were to go by themselves.
-    pub fn clear_away(&mut self, names: &[&Box<str>]) {
-        let goes = |file: &StoredFile| names.iter().any(|name| ***name == *file.name);
+    pub fn clear_away(&mut self, names: &[&str]) {
+        let goes = |file: &StoredFile| names.iter().any(|name| **name == file.name);
         self.0.retain(|file| !(file.passing && goes(file)));
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn reschedule(
             count += 1;
         }
     }
+    book.look_at(date, id.trim().parse().unwrap_or_default());
     Ok((Reply::res(res.unwrap_or(count)), date))
 }
 

@@ -166,6 +166,9 @@ pub(super) fn take(
     }
     let sender = messages.first().map_or("", |message| &message.sender);
     book.add(id, (turn.login, sender), entries);
+    if let Some(at) = order.date {
+        book.look_at(at, id);
+    }
     Ok(taken)
 }
 
@@ -174,7 +177,7 @@ fn begin(order: &Order, steps: Vec<ReportStep>, policy: &ReportPolicy) -> (Vec<R
     match order.date {
         None => (steps, Stage::Sent),
         Some(at) => {
-            let silent = steps.iter().all(|step| step.silent);
+            let silent = steps.iter().all(ReportStep::is_silent);
             let told = ReportStep::state_of(states::SCHEDULED).silent_if(silent);
             let due = Due {
                 at,
@@ -258,7 +261,9 @@ fn steps(
         Some(steps) => {
             let delivered = delivered(message);
             let steps = steps.into_iter();
-            steps.map(|step| step.as_state(delivered)).collect()
+            steps
+                .map(|step| step.in_states_of_mensatek(delivered))
+                .collect()
         }
     }
 }

@@ -46,16 +46,13 @@ pub(super) fn render(text: &str, variables: &[(u8, String)]) -> Result<Rendered,
     while let Some(start) = rest.find('(') {
         let (before, from) = rest.split_at(start);
         rendered.plain(before);
-        rest = match tag(from) {
-            Some((word, content, after)) => {
-                rendered.take(word, content)?;
-                after
-            }
-            None => {
-                rendered.plain("(");
-                &from[1..]
-            }
-        };
+        if let Some((word, content, after)) = tag(from) {
+            rendered.take(word, content)?;
+            rest = after;
+        } else {
+            rendered.plain("(");
+            rest = &from[1..];
+        }
     }
     rendered.plain(rest);
     Ok(rendered)

@@ -2,6 +2,8 @@
 //!
 //! Must not know: what a callback says.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use jiff::Timestamp;
 
@@ -50,15 +52,22 @@ impl Reporter {
         }
     }
 
-    /// Looks for messages to let go when this time has come.
+    /// Looks for messages to let go when this time has come. Where too much waits already, they go with the next call.
     pub fn wake_at(&self, time: Timestamp) {
+        let Ok(place) = Arc::clone(&self.pending).try_acquire_owned() else {
+            return;
+        };
         let reporter = self.clone();
         let waiting = async move {
             let stopping = reporter.stopping.clone();
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => {}
-                () = reporter.sleep_until(time) => reporter.release_due(),
+                () = reporter.sleep_until(time) => {}
+            }
+            drop(place);
+            if !stopping.is_cancelled() {
+                reporter.release_due();
             }
         };
         self.under_way.spawn_on(waiting, &self.runtime);

@@ -137,7 +137,8 @@ impl Reporter {
             {
                 self.books.note_state(message, state, self.clock.now());
             }
-            for _ in 0..if step.silent { 0 } else { step.times } {
+            let times = if step.is_silent() { 0 } else { step.times };
+            for _ in 0..times {
                 self.send(message, step, policy).await;
             }
         }
@@ -196,12 +197,11 @@ impl Reporter {
             last = {
                 // Never closed.
                 let _place = self.calls.acquire().await;
-                match self.look_at(message, url, target).await {
-                    Some(refused) => refused,
-                    None => {
-                        let code = |status, body: &[u8]| letter.answered_code(status, body);
-                        call::call(target, letter.request(url), code).await
-                    }
+                if let Some(refused) = self.look_at(message, url, target).await {
+                    refused
+                } else {
+                    let code = |status, body: &[u8]| letter.answered_code(status, body);
+                    call::call(target, letter.request(url), code).await
                 }
             };
             let answer = last;

@@ -39,12 +39,28 @@ pub struct ReportStep {
     pub(super) gate: Option<Gate>,
     pub(in crate::simulator) before_answer: bool,
     pub(in crate::simulator) says: Says,
-    pub(in crate::simulator) date_form: DateForm,
-    pub(in crate::simulator) phone_as_text: bool,
-    pub(in crate::simulator) without_reference: bool,
-    /// Over Mensatek: the state is reached, and nobody is told.
-    pub(in crate::simulator) silent: bool,
-    changes_nothing: bool,
+    pub(in crate::simulator) style: Style,
+    effect: Effect,
+}
+
+/// How a callback of Mensatek is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::simulator) struct Style {
+    pub date_form: DateForm,
+    pub phone_as_text: bool,
+    pub without_reference: bool,
+}
+
+/// What a callback of Mensatek is good for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Effect {
+    /// The state is reached, and told.
+    #[default]
+    Whole,
+    /// The state is reached, and nobody is told.
+    Silent,
+    /// A state is told that the message does not reach by it.
+    None,
 }
 
 /// What a report is about. Only Mensatek has others than a status.
@@ -83,11 +99,8 @@ impl ReportStep {
             gate: None,
             before_answer: false,
             says: Says::Status,
-            date_form: DateForm::Spaced,
-            phone_as_text: false,
-            without_reference: false,
-            silent: false,
-            changes_nothing: false,
+            style: Style::default(),
+            effect: Effect::Whole,
         }
     }
 
@@ -117,44 +130,52 @@ impl ReportStep {
     /// Over Mensatek: with the date in this form.
     #[must_use]
     pub fn date_form(mut self, form: DateForm) -> Self {
-        self.date_form = form;
+        self.style.date_form = form;
         self
     }
 
     /// Over Mensatek, in JSON: with the phone as a string instead of a number.
     #[must_use]
     pub fn phone_as_text(mut self) -> Self {
-        self.phone_as_text = true;
+        self.style.phone_as_text = true;
         self
     }
 
     /// Over Mensatek: without `Referencia`.
     #[must_use]
     pub fn without_reference(mut self) -> Self {
-        self.without_reference = true;
+        self.style.without_reference = true;
         self
     }
 
     pub(in crate::simulator) fn silent_if(mut self, silent: bool) -> Self {
-        self.silent = silent;
+        if silent {
+            self.effect = Effect::Silent;
+        }
         self
+    }
+
+    /// Whether nobody is told.
+    pub(in crate::simulator) fn is_silent(&self) -> bool {
+        self.effect == Effect::Silent
     }
 
     /// Tells a state that the message does not reach by it.
     pub(in crate::simulator) fn without_effect(mut self) -> Self {
-        self.changes_nothing = true;
+        self.effect = Effect::None;
         self
     }
 
     /// The state that the message reaches by it: none where it is about something else or another message.
     pub(in crate::simulator) fn state(&self) -> Option<i32> {
-        let own = self.message_id.is_none() && self.recipient.is_none() && !self.changes_nothing;
+        let own =
+            self.message_id.is_none() && self.recipient.is_none() && self.effect != Effect::None;
         let is_state = matches!(self.says, Says::Status);
         (own && is_state).then(|| self.status.parse().ok())?
     }
 
     /// Over Mensatek the words of the other interfaces stand for its states: what it calls delivered, 53 and 200.
-    pub(in crate::simulator) fn as_state(mut self, delivered: i32) -> Self {
+    pub(in crate::simulator) fn in_states_of_mensatek(mut self, delivered: i32) -> Self {
         let state = match &*self.status {
             "Delivered" => delivered,
             "Expired" => 53,

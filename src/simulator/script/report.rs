@@ -13,6 +13,7 @@ use crate::simulator::{
 };
 
 /// One report of a message.
+#[allow(clippy::struct_excessive_bools)] // each is a key of its own
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ReportText {
