@@ -21,6 +21,7 @@ mod lane_places;
 mod lane_states;
 mod lanes;
 mod mensatek;
+mod mensatek_document;
 mod model;
 mod overload;
 mod peers;

@@ -46,6 +46,16 @@ pub fn functions() -> Vec<String> {
     names.collect()
 }
 
+/// The parameters of a function.
+pub fn parameters_of(function: &str) -> Vec<String> {
+    properties_of(&format!("{function}Form"))
+}
+
+/// What an object has: a form, an answer, what a callback carries.
+pub fn properties_of(schema: &str) -> Vec<String> {
+    names_below(&["components", "schemas", schema, "properties"])
+}
+
 /// Those that may not be missing.
 pub fn required_of(function: &str) -> Vec<String> {
     let lines = below(&["components", "schemas", &format!("{function}Form")]);
@@ -61,4 +71,15 @@ pub fn required_of(function: &str) -> Vec<String> {
 pub fn examples_of(response: &str) -> Vec<String> {
     let answer = ["components", "responses", response, "content"];
     names_below(&[&answer[..], &["application/json", "examples"]].concat())
+}
+
+/// The states of the text.
+pub fn states() -> Vec<i64> {
+    let lines = below(&["components", "schemas", "Report", "properties", "Resultado"]);
+    let list = lines.iter().find_map(|line| {
+        let list = line.trim().strip_prefix("examples: [")?;
+        list.strip_suffix(']')
+    });
+    let states = list.expect("the states").split(", ");
+    states.map(|state| state.parse().unwrap()).collect()
 }
