@@ -9,17 +9,17 @@ use std::{
 };
 
 use clave_otp::{
-    domain::News,
+    domain::{DeliveryId, News},
     gateway::{
-        Callback, CodeMap, Gateway as _, Outcome, Verdict,
-        http::HttpSettings,
+        Callback, Gateway as _, Outcome, Verdict,
         mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
     },
 };
 use mockito::Server;
 
 use crate::{
-    gateway_common::{LOGIN, PASSWORD, answering, message, messages, read_callback},
+    gateway_common::{answering, message, messages, read_callback},
+    gateway_mensatek,
     support::openapi,
 };
 
@@ -160,15 +160,12 @@ fn every_event_has_a_row() {
     assert_eq!(of("TipoAdjunto"), ["1", "100", "101", "102", "103"]);
 }
 
+/// With everything that is optional.
 fn settings(url: &str) -> MensatekSettings {
     MensatekSettings {
-        http: HttpSettings::new(format!("{url}/v7").parse().unwrap()),
-        api_user: LOGIN.into(),
-        api_token: PASSWORD.into(),
-        service: Service::Sms,
         reports: true,
         validity: true,
-        codes: CodeMap::default(),
+        ..gateway_mensatek::settings(url)
     }
 }
 
@@ -197,9 +194,10 @@ fn every_state_means_for_a_code_what_its_row_says() {
     }
     assert_eq!(of_the_text, openapi::states());
     let gateway = MensatekGateway::new(settings("http://127.0.0.1:9")).unwrap();
+    let code = DeliveryId::from_bytes([7; 16]);
     for state in -10..6_000 {
         let body = format!(
-            "{{\"Servicio\":\"SMSCONTRATO\",\"Resultado\":{state},\"Movil\":34600000001,\"idMensaje\":7}}"
+            "{{\"Servicio\":\"SMSCONTRATO\",\"Resultado\":{state},\"Movil\":34600000001,\"Referencia\":\"{code}\"}}"
         );
         let (found, _) = read_callback(&gateway, "application/json", body.as_bytes());
         let Callback::Report(report) = found else {

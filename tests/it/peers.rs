@@ -6,6 +6,7 @@
 //! a failure.
 
 mod prism;
+mod prism_simulator;
 mod soap;
 mod soap_schema;
 

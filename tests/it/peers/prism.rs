@@ -6,7 +6,7 @@ use std::{process::Command, time::Duration};
 use clave_otp::{
     domain::{GatewayMessageId, Reason},
     gateway::{
-        CodeMap, Gateway as _, Message, Outcome, Verdict,
+        Gateway as _, Message, Outcome, Verdict,
         http::HttpSettings,
         mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
     },
@@ -14,28 +14,39 @@ use clave_otp::{
 use serde_json::Value;
 use url::{Url, form_urlencoded::Serializer};
 
-use super::{API_USER, PASSWORD, Running, environment};
+use super::{Running, environment};
 use crate::{
-    gateway_common::{credentials, message, refused},
+    gateway_common::{LOGIN, PASSWORD, credentials, message, refused},
+    gateway_mensatek,
     simulator::client,
     support::openapi,
 };
 
 /// Prism, running.
-struct Prism {
+pub(super) struct Prism {
     // Stopped when it is dropped.
     _running: Running,
-    base: Url,
+    pub(super) base: Url,
 }
 
 impl Prism {
-    /// `None` where it is missing and nobody insists on it.
+    /// It answers itself.
     fn ready() -> Option<Self> {
+        Self::start("mock", None)
+    }
+
+    /// It stands before the server at this address and judges both directions.
+    pub(super) fn before(address: &str) -> Option<Self> {
+        Self::start("proxy", Some(address))
+    }
+
+    /// `None` where it is missing and nobody insists on it.
+    fn start(mode: &str, upstream: Option<&str>) -> Option<Self> {
         let program = environment("node/node_modules/.bin/prism")?;
         let mut command = Command::new(program);
         // --errors: what the description does not allow is refused, not only noted. Port 0 takes a free one.
-        command.args(["mock", "--errors", "--host", "127.0.0.1", "--port", "0"]);
-        let running = Running::start(command.arg(openapi::path()));
+        command.args([mode, "--errors", "--host", "127.0.0.1", "--port", "0"]);
+        let running = Running::start(command.arg(openapi::path()).args(upstream));
         let address = running.announced_somewhere("Prism is listening on ");
         Some(Self {
             base: address.trim().parse().unwrap(),
@@ -53,12 +64,9 @@ impl Prism {
     fn settings(&self, service: Service, example: &str) -> MensatekSettings {
         MensatekSettings {
             http: HttpSettings::new(self.answering(example)),
-            api_user: API_USER.into(),
-            api_token: PASSWORD.into(),
             service,
             reports: true,
-            validity: false,
-            codes: CodeMap::default(),
+            ..gateway_mensatek::settings("http://127.0.0.1:9")
         }
     }
 
@@ -69,7 +77,7 @@ impl Prism {
         let request = client().post(address);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let request = if known {
-            request.basic_auth(API_USER, Some(PASSWORD))
+            request.basic_auth(LOGIN, Some(PASSWORD))
         } else {
             request
         };
