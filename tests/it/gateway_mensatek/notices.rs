@@ -94,6 +94,28 @@ fn the_number_of_a_report_begins_with_the_code_of_its_country() {
     assert_eq!(report.recipient, abroad);
 }
 
+/// Nine digits after `+` or `00` are no Spanish number.
+#[test]
+fn a_number_keeps_its_plus_and_its_zeros() {
+    for (written, expected) in [
+        ("\"+376123456\"", "+376123456"),
+        ("\"00376123456\"", "+376123456"),
+        ("\"0034600000001\"", "+34600000001"),
+        ("\"687712345\"", "+687712345"),
+        ("34600000001", "+34600000001"),
+    ] {
+        let body = format!(
+            "{{\"Servicio\":\"SMSMASIVO\",\"Resultado\":11,\"Movil\":{written},\"idMensaje\":77}}"
+        );
+        let (found, _) = read_callback(&reader(), JSON, body.as_bytes());
+        let Callback::Report(report) = found else {
+            panic!("{written}: {found:?}");
+        };
+        let number = report.recipient.unwrap();
+        assert_eq!(number.expose_e164(), expected, "{written}");
+    }
+}
+
 #[test]
 fn what_is_of_no_use_is_acknowledged_and_dropped() {
     let nobody = br#"{"Servicio":"SMSMASIVO","Resultado":11,"Movil":34600000001}"#.to_vec();

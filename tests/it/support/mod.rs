@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod held_store;
+pub mod openapi;
 pub mod pki;
 pub mod process;
 
