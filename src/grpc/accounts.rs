@@ -8,6 +8,7 @@ use super::{
     Services,
     answer::{Answer, parse_account, refuse, refuse_all},
     convert::{Fields, to_proto_duration, to_proto_time},
+    entitlements::caller_of,
     proto::{
         self, Account, GetAccountRequest, GetAccountResponse, LaneState, ListAccountsRequest,
         ListAccountsResponse, PauseAccountRequest, PauseAccountResponse, ResumeAccountRequest,
@@ -29,7 +30,7 @@ impl Accounts {
     }
 
     async fn list(&self, request: Request<ListAccountsRequest>) -> Answer<ListAccountsResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
         let page_size = fields.page_size(message.page_size);
@@ -71,7 +72,7 @@ impl AccountService for Accounts {
     }
 
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Answer<GetAccountResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.get(&caller, &id);
         let account = self
@@ -85,7 +86,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<PauseAccountRequest>,
     ) -> Answer<PauseAccountResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.pause(&caller, &id);
         let account = self
@@ -100,7 +101,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<ResumeAccountRequest>,
     ) -> Answer<ResumeAccountResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.resume(&caller, &id);
         let account = self

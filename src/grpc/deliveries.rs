@@ -12,6 +12,7 @@ use super::{
         create_request, list_request, preview_request, to_proto_delivery, to_proto_destination,
         to_proto_encoding,
     },
+    entitlements::caller_of,
     proto::{
         CancelDeliveryRequest, CancelDeliveryResponse, CreateDeliveryRequest,
         CreateDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,
@@ -42,7 +43,7 @@ impl Deliveries {
         request: Request<CreateDeliveryRequest>,
     ) -> Answer<CreateDeliveryResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let (id, parsed) = create_request(request.into_inner()).map_err(refuse_all)?;
         let accepted = self
             .0
@@ -58,7 +59,7 @@ impl Deliveries {
     }
 
     async fn get(&self, request: Request<GetDeliveryRequest>) -> Answer<GetDeliveryResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let id = parse_delivery(&request.get_ref().name)?;
         let delivery = self.0.status.get(&caller, id).await.map_err(refuse)?;
         Ok(Response::new(GetDeliveryResponse {
@@ -70,7 +71,7 @@ impl Deliveries {
         &self,
         request: Request<ListDeliveriesRequest>,
     ) -> Answer<ListDeliveriesResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let message = request.get_ref();
         let (filter, page_size) = list_request(message).map_err(refuse_all)?;
         let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
@@ -90,7 +91,7 @@ impl Deliveries {
         &self,
         request: Request<CancelDeliveryRequest>,
     ) -> Answer<CancelDeliveryResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let id = parse_delivery(&request.get_ref().name)?;
         let delivery = self.0.intake.cancel(&caller, id).await.map_err(refuse)?;
         tracing::info!(delivery = %delivery.id, "grpc: cancelled");
@@ -134,7 +135,7 @@ impl DeliveryService for Deliveries {
         request: Request<WatchDeliveryRequest>,
     ) -> Answer<Self::WatchDeliveryStream> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let id = parse_delivery(&request.get_ref().name)?;
         let place = self
             .0
@@ -178,7 +179,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<PreviewDeliveryRequest>,
     ) -> Answer<PreviewDeliveryResponse> {
-        let caller = self.0.identify(&request).map_err(refuse)?;
+        let caller = caller_of(&request)?;
         let parsed = preview_request(request.into_inner()).map_err(refuse_all)?;
         let preview = self.0.intake.preview(&caller, &parsed).map_err(refuse)?;
         Ok(Response::new(to_proto_preview(preview)))

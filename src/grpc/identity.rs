@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use tonic::Request;
 
 use super::{
     connections::Peer,
@@ -26,13 +25,12 @@ pub enum Callers {
 }
 
 impl Callers {
-    /// The caller behind a request at `now`; never says which check failed.
-    pub(super) fn identify<T>(
+    /// The caller at the other end of a connection at `now`; never says which check failed.
+    pub(super) fn identify(
         &self,
-        request: &Request<T>,
+        peer: Option<&Peer>,
         now: Timestamp,
     ) -> Result<Arc<Caller>, Refusal> {
-        let peer = request.extensions().get::<Peer>();
         let caller = match self {
             Self::OverLoopback(caller) => caller
                 .as_ref()

@@ -8,6 +8,7 @@ mod arrivals;
 mod connections;
 mod convert;
 mod deliveries;
+mod entitlements;
 mod identity;
 mod redacted;
 mod refusals;
@@ -17,12 +18,11 @@ mod watches;
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, service::Routes, transport::server::Router};
+use tonic::{service::Routes, transport::server::Router};
 
 use crate::{
     clock::Clock,
-    domain::Caller,
-    intake::{Intake, Refusal},
+    intake::Intake,
     status::{AccountStatuses, Feed, Status, WatchPlaces},
 };
 
@@ -99,13 +99,6 @@ pub struct Services {
     pub stop: CancellationToken,
 }
 
-impl Services {
-    /// The caller behind a request.
-    fn identify<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Refusal> {
-        self.callers.identify(request, self.clock.now())
-    }
-}
-
 /// Name of the delivery service, for health.
 pub const DELIVERY_SERVICE: &str = <proto::delivery_service_server::DeliveryServiceServer<
     deliveries::Deliveries,
@@ -127,7 +120,7 @@ pub fn router(
     )
     .max_decoding_message_size(limits.max_message_bytes);
     let deliveries = proto::delivery_service_server::DeliveryServiceServer::new(
-        deliveries::Deliveries::new(services),
+        deliveries::Deliveries::new(services.clone()),
     )
     .max_decoding_message_size(limits.max_message_bytes);
     let mut routes = health(Routes::new(deliveries).add_service(accounts));
@@ -148,5 +141,8 @@ pub fn router(
         .http2_max_header_list_size(limits.max_header_bytes.saturating_mul(2))
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
-        .add_routes(arrivals::bounded(routes, limits)))
+        .add_routes(entitlements::guarded(
+            arrivals::bounded(routes, limits),
+            services,
+        )))
 }

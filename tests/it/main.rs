@@ -10,6 +10,7 @@ mod config;
 mod config_samples;
 mod delivery_outcomes;
 mod drain;
+mod entitlements;
 mod fail_over;
 mod fail_over_protocols;
 mod gateway_common;
