@@ -102,15 +102,15 @@ async fn every_rpc_is_forbidden_in_every_role_but_those_listed() {
     let files = Files::write(&simulator.endpoint());
     files.serve_tls(&server.server(), &callers);
     let name_of = |role: Role| format!("{}.test", role.as_str());
-    let more: String = Role::ALL
-        .iter()
-        .map(|role| {
-            let (word, san) = (role.as_str(), name_of(*role));
-            format!("\n[[callers]]\nname = \"{word}\"\ncertificate_san = \"{san}\"\nadministrations = [\"*\"]\nroles = [\"{word}\"]\n")
-        })
-        .collect();
-    let service = std::fs::read_to_string(files.path("service.toml")).unwrap();
-    files.put("service.toml", &format!("{service}{more}"));
+    let mut service = std::fs::read_to_string(files.path("service.toml")).unwrap();
+    for role in Role::ALL {
+        let (word, san) = (role.as_str(), name_of(role));
+        let caller = format!(
+            "\n[[callers]]\nname = \"{word}\"\ncertificate_san = \"{san}\"\nadministrations = [\"*\"]\nroles = [\"{word}\"]\n"
+        );
+        service.push_str(&caller);
+    }
+    files.put("service.toml", &service);
     files.call_as(&callers.caller(&[CALLER]), &server);
     let app = TestApp::start_on(files, simulator, Arc::new(SystemClock::new())).await;
     let as_whom = async |san: &str| {
