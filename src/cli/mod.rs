@@ -7,6 +7,7 @@ mod chaos;
 mod check;
 mod client;
 mod configuration;
+mod core_dumps;
 mod demo;
 mod follow;
 mod get;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
-use super::{configuration, signals::Signals};
+use super::{configuration, core_dumps, signals::Signals};
 use crate::{
     app::App,
     clock::{Clock, SystemClock},
@@ -30,6 +30,10 @@ impl ServeArgs {
         if let Some(crash) = self.crash_at {
             tracing::warn!(at = %crash, "start: --crash-at is set; this process will kill itself there");
             crash_points::arm(crash);
+        }
+        // Before any secret is read.
+        if let Err(error) = core_dumps::switch_off() {
+            tracing::warn!(%error, "start: core dumps cannot be switched off; a crash could write codes and passwords to a disk: set LimitCORE=0");
         }
         let settings = match configuration::load(&self.config) {
             Ok(settings) => settings,

@@ -9,7 +9,7 @@ use std::{
 
 use clave_otp::simulator::Script;
 
-use crate::support::{Files, platform};
+use crate::support::{Files, platform, process::Process};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_clave-otp");
 
@@ -325,4 +325,40 @@ fn the_demo_ends_with_success_when_all_went_as_it_should() {
         assert!(told.contains(words), "expected {words} in:\n{told}");
     }
     assert!(!told.contains("NOT as it should be"));
+}
+
+/// What a command leaves behind in its folder when it is made to crash where images of crashed processes are wanted.
+async fn left_by_a_crash(run: impl AsyncFn(Command)) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.current_dir(folder.path());
+    command.args(["-c", "ulimit -c unlimited && exec \"$@\"", "sh"]);
+    run(command).await;
+    std::fs::read_dir(folder.path()).unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_writes_no_image_of_the_memory() {
+    let control = left_by_a_crash(async |mut command| {
+        command.args(["sh", "-c", "kill -ABRT $$"]);
+        command.status().unwrap();
+    });
+    // Elsewhere images go to a program, or the limit is fixed: then the limit of the process alone shows something.
+    let are_written = control.await > 0;
+    let platform = platform(Script::new()).await;
+    let files = Files::write(&platform.endpoint());
+    let left = left_by_a_crash(async |mut command| {
+        command.arg(BINARY).arg("serve").arg("--config");
+        command.arg(files.path("service.toml"));
+        let process = Process::run(command).await;
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
+        let mut lines = limits.lines();
+        let limit = lines.find_map(|line| line.strip_prefix("Max core file size"));
+        let words: Vec<&str> = limit.unwrap().split_whitespace().collect();
+        assert_eq!(words[..2], ["0", "0"]);
+        process.signal("ABRT");
+        let (status, _) = process.ended().await;
+        assert_eq!(status.code(), None, "ended by the signal");
+    });
+    assert!(left.await == 0 || !are_written);
 }
