@@ -41,7 +41,7 @@ pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};
 pub use grpc::{GrpcSettings, TlsSettings};
 pub use limits::{DeliverySettings, LimitSettings};
-pub use mensatek::{MensatekService, MensatekSettings};
+pub use mensatek::{MensatekContact, MensatekService, MensatekSettings};
 pub use protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding};
 pub use reports::ReportsSettings;
 pub use service::Settings;

@@ -3,6 +3,7 @@
 //! Must not know: proto, SQL, HTTP, configuration files, the async runtime. Everything secret masks itself in `Debug`.
 
 mod caller;
+pub mod certified;
 mod code;
 mod delivery;
 mod ids;

@@ -36,6 +36,8 @@ impl Desk {
                     return Some(again_later());
                 }
             },
+            // Counted until there is a place to keep it.
+            Callback::Certified(..) => count(&account.account, "certified"),
             Callback::Dropped(what) => count(&account.account, what),
             Callback::Malformed(why) => {
                 metrics::counter!(names::CALLBACKS_REFUSED, "account" => account.account.to_string(), "problem" => why)

@@ -38,24 +38,24 @@ fn a_plain_account_needs_nothing_more() {
 }
 
 #[test]
-fn a_certified_account_names_who_sends() {
-    let keys = "service = \"certified\"\nvalidity = true\ncontact_name = \"Ayuntamiento\"\n\
-                contact_phone = \"900000000\"\ncontact_nif = \"P2807900B\"";
-    let settings = madrid(&mensatek(keys)).mensatek.unwrap();
-    assert!(settings.validity);
-    let MensatekService::Certified {
-        contact_name,
-        contact_phone,
-        contact_nif,
-    } = settings.service
-    else {
-        panic!("{:?}", settings.service);
-    };
-    assert_eq!(
-        (&*contact_name, &*contact_phone),
-        ("Ayuntamiento", "900000000")
-    );
-    assert_eq!(contact_nif.as_str(), "P2807900B");
+fn a_certified_account_names_who_sends_and_another_may() {
+    let contact = "validity = true\ncontact_name = \"Ayuntamiento\"\n\
+                   contact_phone = \"900000000\"\ncontact_nif = \"P2807900B\"";
+    for (service, expected) in [
+        ("service = \"certified\"", MensatekService::Certified),
+        ("service = \"sms\"", MensatekService::Sms),
+    ] {
+        let keys = format!("{service}\n{contact}");
+        let settings = madrid(&mensatek(&keys)).mensatek.unwrap();
+        assert!(settings.validity);
+        assert_eq!(settings.service, expected);
+        let contact = settings.contact.unwrap();
+        assert_eq!(
+            (&*contact.name, &*contact.phone),
+            ("Ayuntamiento", "900000000")
+        );
+        assert_eq!(contact.nif.as_str(), "P2807900B");
+    }
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn each_mistake_has_its_line() {
             "contact_phone: must be 3 to 15 digits",
         ),
         (
-            "contact_name = \"x\"",
-            "contact_name: serves certified SMS: set service = \"certified\", or remove it",
+            "contact_name = \"x\"\ncontact_phone = \"900\"",
+            "contact_nif: is required: certified SMS name who sends: give the administration's tax number",
         ),
         (
             "service = \"sns\"",
