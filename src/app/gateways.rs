@@ -27,7 +27,7 @@ use crate::{
 /// The adapter of an account; asks nobody anything.
 pub(super) fn gateway(
     settings: &AccountSettings,
-    api_user: SecretString,
+    (api_user, download): (SecretString, DownloadLimits),
     report_url: Option<Url>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Gateway>, StartError> {
@@ -78,7 +78,7 @@ pub(super) fn gateway(
             api_token: password,
             service: service(settings),
             contact: contact(settings),
-            download: DownloadLimits::default(),
+            download,
             reports: report_url.is_some(),
             validity: settings.mensatek.as_ref().is_some_and(|own| own.validity),
             codes: codes(settings),

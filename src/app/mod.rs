@@ -2,6 +2,7 @@
 //!
 //! Must not know: business rules.
 
+mod certified;
 mod descriptors;
 mod gateways;
 mod parts;
@@ -30,7 +31,7 @@ use crate::{
     intake::Intake,
     status::{AccountStatuses, Status, Tailer, WatchPlaces},
     store::{
-        Recovered, Recovery, Store, StoreError,
+        CertifiedStore, Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
         sqlite::{OpenStoreError, SqliteOptions, SqliteStore},
     },
@@ -114,6 +115,7 @@ pub struct App {
     grace: Duration,
     tailer: Tailer,
     changes_kept: Duration,
+    events_kept: Duration,
 }
 
 impl App {
@@ -136,13 +138,17 @@ impl App {
         let report_url = report_url.as_ref();
         let lanes = parts::lanes(&settings, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
-        let held = (shared.clone(), clock.clone());
+        let kept: Arc<dyn CertifiedStore> = store.clone();
+        let held = (kept.clone(), clock.clone());
         let reports = reports.and_then(|bound| bound.open(&settings, &lanes, &sealer, held));
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
+        let directory = parts::directory(&settings);
+        let held = (kept.clone(), clock.clone());
+        let certified = certified::certified(&settings, &directory, &lanes, held);
         let services = grpc::Services {
             intake: Intake::new(
-                parts::directory(&settings),
+                directory,
                 parts::texts(&settings)?,
                 shared.clone(),
                 clock.clone(),
@@ -154,6 +160,8 @@ impl App {
                 clock.clone(),
             ),
             status: Status::new(shared, clock.clone()),
+            certified,
+            certified_events: certified::events(&settings, (kept, clock.clone())),
             feed,
             watch_places: WatchPlaces::new(settings.grpc.max_watchers),
             callers: Arc::new(parts::callers(&settings)),
@@ -166,7 +174,7 @@ impl App {
             admin,
             reports,
             services,
-            limits: parts::grpc_limits(&settings.grpc),
+            limits: parts::grpc_limits(&settings.grpc, &settings.certified),
             admin_limits: http_port::Limits {
                 max_connections: settings.admin.max_connections,
                 max_header_bytes: settings.admin.max_header_bytes,
@@ -179,6 +187,7 @@ impl App {
             grace: settings.grpc.shutdown_grace,
             tailer,
             changes_kept: settings.delivery.changes_kept,
+            events_kept: settings.certified.events_kept,
         })
     }
 
@@ -215,6 +224,13 @@ async fn recover(
         reported,
         from_the_future,
     } = store.recover(Recovery { now, resend_once }).await?;
+    let certified = store.recover_certified(now).await?;
+    if certified > 0 {
+        tracing::warn!(
+            uncertain = certified,
+            "start: the last process ended while it handed over certified messages; what is UNCERTAIN is not sent again"
+        );
+    }
     if uncertain + waiting + reported > 0 {
         tracing::warn!(
             uncertain,

@@ -9,11 +9,12 @@ use super::{StartError, gateways, reporting};
 use crate::{
     clock::Clock,
     config::{
-        self, AccountSettings, AdministrationSettings, CallerIdentity, GrpcSettings, SenderOnWire,
-        Settings, TextLimits,
+        self, AccountSettings, AdministrationSettings, CallerIdentity, CertifiedSettings,
+        GrpcSettings, SenderOnWire, Settings, TextLimits,
     },
     dispatch::{LaneSettings, OnUncertain},
     domain::{Dir3, InternationalNumber, Sender},
+    gateway::mensatek::DownloadLimits,
     grpc::{self, Callers},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
@@ -21,7 +22,7 @@ use crate::{
     text::{Template, TemplateProblem, TextRules, Texts},
 };
 
-pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
+pub(super) fn grpc_limits(settings: &GrpcSettings, certified: &CertifiedSettings) -> grpc::Limits {
     grpc::Limits {
         max_message_bytes: settings.max_message_bytes,
         max_header_bytes: settings.max_header_bytes,
@@ -30,6 +31,8 @@ pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
         keepalive_timeout: settings.keepalive_timeout,
         max_connections: settings.max_connections,
         max_concurrent_streams: settings.max_concurrent_streams,
+        max_certified_message_bytes: certified.max_message_bytes,
+        max_certified_calls: certified.max_calls,
         reflection: settings.reflection,
     }
 }
@@ -211,6 +214,10 @@ pub(super) fn lanes(
     (sealer, clock): (&Sealer, &Arc<dyn Clock>),
     reports: Option<&Url>,
 ) -> Result<Vec<LaneSettings>, StartError> {
+    let download = DownloadLimits {
+        max_bytes: settings.certified.max_download_bytes,
+        patience: settings.certified.download_timeout,
+    };
     settings
         .administrations
         .iter()
@@ -218,7 +225,7 @@ pub(super) fn lanes(
             let lane_of = |account| {
                 let report_url = reporting::address_of(reports, account, sealer);
                 let neighbours = neighbours(administration, account, queue_limit(settings));
-                lane(account, neighbours, report_url, (sealer, clock))
+                lane(account, neighbours, report_url, (sealer, clock), download)
             };
             administration.accounts.iter().map(lane_of)
         })
@@ -230,12 +237,13 @@ fn lane(
     neighbours: Vec<Neighbour>,
     report_url: Option<Url>,
     (sealer, clock): (&Sealer, &Arc<dyn Clock>),
+    download: DownloadLimits,
 ) -> Result<LaneSettings, StartError> {
     let api_user = SecretString::from(settings.api_user.as_str());
     Ok(LaneSettings {
         account: settings.id.clone(),
         credentials: sealer.credentials_version(&api_user, &settings.password),
-        gateway: gateways::gateway(settings, api_user, report_url, clock)?,
+        gateway: gateways::gateway(settings, (api_user, download), report_url, clock)?,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
         max_rest: settings.limits.max_rest,

@@ -3,6 +3,9 @@
 mod accounts;
 mod aliases;
 mod architecture;
+mod certified;
+mod certified_events;
+mod certified_refusals;
 mod change_log;
 mod chaos;
 mod config;
@@ -37,6 +40,7 @@ mod simulator_rest;
 mod simulator_script;
 mod simulator_soap;
 mod store;
+mod store_certified;
 mod store_reports;
 mod store_trouble;
 mod store_ways;

@@ -122,6 +122,11 @@ impl CertifiedKind {
         }
     }
 
+    /// The kind of that number.
+    pub fn of_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
     /// Whether it is of no use without a PDF.
     pub const fn needs_pdf(self) -> bool {
         matches!(

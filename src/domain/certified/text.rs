@@ -70,6 +70,20 @@ impl CertifiedText {
         Ok(parsed)
     }
 
+    /// As it was written, with its places: only for comparing it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The highest place of a variable; 0 where there is none.
+    pub fn highest_place(&self) -> u8 {
+        let places = self.parts().map(|part| match part {
+            TextPart::Variable(number) => number,
+            TextPart::Words(_) => 0,
+        });
+        places.max().unwrap_or(0)
+    }
+
     /// Its pieces, in order.
     pub fn parts(&self) -> impl Iterator<Item = TextPart<'_>> {
         let mut rest: &str = &self.0;

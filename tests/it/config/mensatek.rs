@@ -115,3 +115,39 @@ fn each_mistake_has_its_line() {
     let told = "administrations/a.toml: accounts[0].senders[1]: must be letters, digits, & and _ alone, at most 11, for \"mensatek\"";
     assert_eq!(with_common.problems(), [told]);
 }
+
+/// What the platform would read as a tag, or what follows could complete.
+#[test]
+fn a_template_that_forms_or_leaves_open_a_tag_is_refused_for_mensatek_alone() {
+    let with_template = |is_mensatek: bool, text: &str| {
+        let set = if is_mensatek {
+            mensatek("")
+        } else {
+            Set::new()
+        };
+        let template = format!("[templates.PASSWORD_RESET]\nes = \"{text}\"\n\n[[accounts]]");
+        set.change(A, "[[accounts]]", &template).problems()
+    };
+    for text in [
+        "Cl@ve: {code} (",
+        "Cl@ve: {code} (FILE",
+        "Cl@ve (FILE:2:a.pdf): {code}",
+        "Cl@ve (A{code}:x)",
+        "Cl@ve ({code}",
+    ] {
+        let problems = with_template(true, text);
+        assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+        assert!(
+            problems[0].contains("templates.PASSWORD_RESET.es: a \"mensatek\" account reads tags"),
+            "{problems:?}"
+        );
+        assert!(with_template(false, text).is_empty(), "{text}");
+    }
+    for text in [
+        "Cl@ve ({code})",
+        "Cl@ve (Madrid): {code}",
+        "{code} (hola) fin",
+    ] {
+        assert!(with_template(true, text).is_empty(), "{text}");
+    }
+}
