@@ -1,4 +1,4 @@
-//! What `send`, `get` and `watch` share: a connection, a delivery in words, a refusal in words.
+//! What the commands that speak to the service share: a connection, a delivery in words, a refusal in words.
 
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
@@ -15,12 +15,13 @@ pub struct ClientArgs {
     /// Address of the service.
     #[arg(
         long,
+        global = true,
         env = "CLAVE_OTP_SERVER",
         default_value = "http://127.0.0.1:50051"
     )]
     server: String,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 }
 
@@ -40,16 +41,19 @@ pub(super) type Client = DeliveryServiceClient<Channel>;
 
 impl ClientArgs {
     pub(super) async fn connect(&self) -> Result<Client, String> {
+        self.channel().await.map(DeliveryServiceClient::new)
+    }
+
+    pub(super) async fn channel(&self) -> Result<Channel, String> {
         let endpoint = Channel::from_shared(self.server.clone())
             .map_err(|error| format!("--server: {error}; expected http://HOST:PORT"))?
             .connect_timeout(CONNECT_TIMEOUT);
-        let channel = endpoint.connect().await.map_err(|_| {
+        endpoint.connect().await.map_err(|_| {
             format!(
                 "{}: no service answers; start one with `clave-otp serve` or `clave-otp demo`",
                 self.server
             )
-        })?;
-        Ok(DeliveryServiceClient::new(channel))
+        })
     }
 
     pub(super) fn print(&self, delivery: &Delivery, replayed: bool) {
