@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::soap::{SCHEMA, Seen, see};
 
 /// Nothing is asked of anybody: the address is never used.
-fn nowhere() -> HttpSettings {
+pub(super) fn nowhere() -> HttpSettings {
     HttpSettings::new("http://127.0.0.1:9/".parse().unwrap())
 }
 
@@ -117,7 +117,7 @@ fn check(gateway: &dyn Gateway, body: &[u8], seen: Option<&(Parts, bool)>) {
 }
 
 /// The status fits, and the body is one of few.
-fn check_answer(callback: &Callback, answer: &CallbackAnswer) {
+pub(super) fn check_answer(callback: &Callback, answer: &CallbackAnswer) {
     let is_taken = !matches!(callback, Callback::Malformed(_));
     assert_eq!(answer.status == 200, is_taken, "{callback:?} {answer:?}");
     assert!(matches!(answer.status, 200 | 400 | 413 | 415));

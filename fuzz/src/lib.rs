@@ -3,8 +3,13 @@
 //! Used twice: by the fuzz targets, and by `tests/it/kept_inputs.rs`, which plays the kept inputs on each run of the tests.
 
 pub mod callback;
+mod codes;
 pub mod configuration;
+mod mensatek;
+pub mod mensatek_answer;
+pub mod mensatek_callback;
 pub mod request;
+pub mod rest_answer;
 mod soap;
 pub mod soap_answer;
 mod xml;

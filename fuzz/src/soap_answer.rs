@@ -1,13 +1,11 @@
 //! Whatever a SOAP platform answers: it is understood as it is meant, or not at all.
 
-use std::collections::HashMap;
+use clave_otp::gateway::{CodeMap, Effect, Outcome, soap::outcome_of_body};
 
-use clave_otp::{
-    domain::Reason,
-    gateway::{CodeMap, CodeMeaning, Effect, Outcome, soap::outcome_of_body},
+use super::{
+    codes::explained,
+    soap::{ENVELOPE, SCHEMA, Seen, see},
 };
-
-use super::soap::{ENVELOPE, SCHEMA, Seen, see};
 
 /// Fails where the adapter says more than the answer does. That something was accepted, refused or not sent must stand
 /// there; "uncertain" is always allowed.
@@ -23,17 +21,12 @@ pub fn check(body: &[u8]) {
 }
 
 fn installation() -> CodeMap {
-    let meaning = |code, effect| {
-        let reason = Reason::known("OWN_WORD");
-        (code, CodeMeaning { reason, effect })
-    };
-    let meanings = HashMap::from([
-        meaning(1000, Effect::Rejected),
-        meaning(3000, Effect::Retry),
-        meaning(4007, Effect::Quota),
-        meaning(5, Effect::Credentials),
-    ]);
-    CodeMap::new(meanings)
+    explained(&[
+        (1000, Effect::Rejected),
+        (3000, Effect::Retry),
+        (4007, Effect::Quota),
+        (5, Effect::Credentials),
+    ])
 }
 
 fn stands_there(outcome: &Outcome, seen: &Seen) -> bool {

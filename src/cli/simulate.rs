@@ -20,9 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     clock::SystemClock,
     simulator::{
-        Account, Accounts, EndedRequest, Ending, Event, Ledger, Observer, ReceivedMessage,
-        RefusedRequest, ReportAnswer, ReportEnding, Script, ScriptError, SentReport, Simulator,
-        SimulatorError, SimulatorOptions,
+        Account, Accounts, EndedRequest, Ending, Event, Ledger, MensatekCall, Observer,
+        ReceivedMessage, RefusedRequest, ReportAnswer, ReportEnding, Script, ScriptError,
+        SentReport, Simulator, SimulatorError, SimulatorOptions,
     },
 };
 
@@ -34,9 +34,9 @@ const BAD_CONFIGURATION: u8 = 78;
 
 /// Stands in for the SMS platforms on this machine: no SMS is sent.
 ///
-/// Prints the endpoints to give to an account, for XML-RPC, SOAP and REST, then one line for each message received: time,
-/// protocol, log-in, sender, masked number, length and answer; and one for each delivery report sent. Ends with a summary on
-/// Ctrl-C or SIGTERM.
+/// Prints the endpoints to give to an account, for XML-RPC, SOAP, REST and Mensatek, then one line for each message received:
+/// time, protocol, log-in, sender, masked number, length and answer; one for each other call of Mensatek; and one for each
+/// delivery report sent. Ends with a summary on Ctrl-C or SIGTERM.
 ///
 /// Without --account every log-in is accepted, with the password of --password-file or of the environment variable
 /// `CLAVE_OTP_SIMULATOR_PASSWORD` where one is given, with any password otherwise.
@@ -163,10 +163,11 @@ fn read_password(path: &Path) -> Result<SecretString, SimulateError> {
 /// The first is the one of XML-RPC, as ever.
 fn endpoints(simulator: &Simulator) -> String {
     format!(
-        "endpoint {}\nsoap-endpoint {}\nrest-endpoint {}\n",
+        "endpoint {}\nsoap-endpoint {}\nrest-endpoint {}\nmensatek-base {}\n",
         simulator.endpoint(),
         simulator.soap_endpoint(),
         simulator.rest_endpoint(),
+        simulator.mensatek_base(),
     )
 }
 
@@ -174,6 +175,7 @@ fn printer(show_texts: bool) -> Observer {
     Arc::new(move |event| match event {
         Event::Ended(request) => print(&ended_lines(request, show_texts)),
         Event::Refused(request) => print(&refused_line(request)),
+        Event::Called(call) => print(&call_line(call)),
         Event::Reported(report) => print(&report_line(report)),
     })
 }
@@ -219,6 +221,19 @@ fn message_line(message: &ReceivedMessage, ending: Ending, show_texts: bool) -> 
         message.login.as_str().escape_debug(),
         message.sender.escape_debug(),
         message.characters,
+    )
+}
+
+fn call_line(call: &MensatekCall) -> String {
+    let answer = match call.res {
+        Some(res) => res.to_string(),
+        None => "a ZIP".to_owned(),
+    };
+    format!(
+        "request {}  mensatek  {}  {}  answer: {answer}\n",
+        call.request,
+        call.login.as_str().escape_debug(),
+        call.function,
     )
 }
 

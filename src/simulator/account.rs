@@ -6,6 +6,10 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::{
+    mensatek::{Callback, CallbackForm, Credits},
+    wishes::ReportUrl,
+};
 use crate::domain::{COMMON_SENDER, Sender};
 
 /// An API user as it came on the wire. Its form is not checked: the platform's own is not public.
@@ -54,6 +58,9 @@ pub struct Account {
     login: Login,
     password: SecretString,
     senders: AllowedSenders,
+    credits: Option<Credits>,
+    trial: bool,
+    callback: Option<Callback>,
 }
 
 impl Account {
@@ -67,6 +74,9 @@ impl Account {
             login: Login::new(login),
             password,
             senders: AllowedSenders::Listed(senders.into_iter().collect()),
+            credits: None,
+            trial: false,
+            callback: None,
         }
     }
 
@@ -76,7 +86,40 @@ impl Account {
             login: Login::new(login),
             password,
             senders: AllowedSenders::AnyWellFormed,
+            credits: None,
+            trial: false,
+            callback: None,
         }
+    }
+
+    /// Over Mensatek: begins with this balance instead of what the script says.
+    #[must_use]
+    pub fn with_credits(mut self, credits: Credits) -> Self {
+        self.credits = Some(credits);
+        self
+    }
+
+    /// Over Mensatek: a trial account, which may not upload files.
+    #[must_use]
+    pub fn on_trial(mut self) -> Self {
+        self.trial = true;
+        self
+    }
+
+    /// Over Mensatek: callbacks go to this address, in this form, with these credentials of HTTP Basic.
+    #[must_use]
+    pub fn with_callback(
+        mut self,
+        url: ReportUrl,
+        form: CallbackForm,
+        basic: Option<(&str, SecretString)>,
+    ) -> Self {
+        let mut callback = Callback::new(url, form);
+        if let Some((user, password)) = basic {
+            callback = callback.basic(user, password);
+        }
+        self.callback = Some(callback);
+        self
     }
 }
 
@@ -115,6 +158,33 @@ impl Accounts {
             },
         };
         expected.is_none_or(|expected| expected.expose_secret() == password.expose_secret())
+    }
+
+    /// The account of this log-in, where there is a list.
+    fn listed_as(&self, login: &Login) -> Option<&Account> {
+        match &self.0 {
+            Policy::Anyone { .. } => None,
+            Policy::Listed(accounts) => accounts.get(login),
+        }
+    }
+
+    /// The balance that an account was given to begin with.
+    pub(super) fn credits(&self, login: &Login) -> Option<Credits> {
+        self.listed_as(login)?.credits
+    }
+
+    pub(super) fn is_on_trial(&self, login: &Login) -> bool {
+        self.listed_as(login).is_some_and(|account| account.trial)
+    }
+
+    pub(super) fn callback(&self, login: &Login) -> Option<&Callback> {
+        self.listed_as(login)?.callback.as_ref()
+    }
+
+    /// Whether a list of senders leaves this one out. Where any sender may be used, its form is the protocol's own matter.
+    pub(super) fn forbids(&self, login: &Login, sender: &str) -> bool {
+        let listed = self.listed_as(login).map(|account| &account.senders);
+        matches!(listed, Some(AllowedSenders::Listed(_))) && !self.may_use(login, sender)
     }
 
     /// Whether this log-in may use this sender, in this exact case.

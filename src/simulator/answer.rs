@@ -29,7 +29,7 @@ const BYTES_IN_MEGABYTE: u64 = 1_000_000;
 pub(super) struct Written {
     pub status: u16,
     pub media_type: &'static str,
-    pub body: String,
+    pub body: Bytes,
     /// Written once, then the piece again and again.
     pub endless: (&'static str, &'static str),
 }
@@ -48,8 +48,12 @@ impl Written {
 }
 
 /// A whole answer.
-pub(super) fn whole(status: u16, media_type: &'static str, body: String) -> Response<Body> {
-    let mut response = with_type(media_type, Body::from(body));
+pub(super) fn whole(
+    status: u16,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = with_type(media_type, Body::from(body.into()));
     *response.status_mut() = status_code(status);
     response
 }
@@ -198,7 +202,7 @@ fn with_type(media_type: &'static str, body: Body) -> Response<Body> {
 /// The head of the right answer, still without a body, and the body.
 fn head_and_body(right: Written) -> (Response<Body>, Bytes) {
     let head = whole(right.status, right.media_type, String::new());
-    (head, Bytes::from(right.body))
+    (head, right.body)
 }
 
 fn with_length(head: Response<Body>, length: usize, body: Body) -> Response<Body> {

@@ -33,7 +33,7 @@ pub(super) fn write(user: &str, password: &SecretString) -> Zeroizing<String> {
     text
 }
 
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if text.is_empty() || !text.len().is_multiple_of(4) {
         return None;
     }

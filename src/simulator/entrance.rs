@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer,
+    mensatek::{self, MensatekFunction},
     platform::Platform,
     record::{Protocol, Refusal},
     rest, soap, xml_rpc,
@@ -96,7 +97,7 @@ async fn enter(
     platform: &Platform,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionClosed> {
-    let Some(protocol) = protocol_of(request.uri().path()) else {
+    let Some((protocol, function)) = destination_of(request.uri().path()) else {
         return Ok(answer::status(404, None));
     };
     if request.method() != Method::POST {
@@ -107,7 +108,7 @@ async fn enter(
     }
     let number = platform.ledger.count_request();
     let script = platform.script();
-    if script.drops_before_reading(number) {
+    if script.drops_before_reading(number, function.map(MensatekFunction::name)) {
         return Err(ConnectionClosed);
     }
     if !is_of_type(&request, protocol) {
@@ -119,20 +120,31 @@ async fn enter(
         Ok(body) => body,
         Err(why) => return Ok(refuse_unread(platform, number, why)),
     };
+    let whole = (&headers, body.as_slice());
     match protocol {
         Protocol::XmlRpc => xml_rpc::answer(platform, number, &script, &body).await,
-        Protocol::Soap => soap::answer(platform, number, &script, (&headers, &body)).await,
-        Protocol::Rest => rest::answer(platform, number, &script, (&headers, &body)).await,
+        Protocol::Soap => soap::answer(platform, number, &script, whole).await,
+        Protocol::Rest => rest::answer(platform, number, &script, whole).await,
+        Protocol::Mensatek => match function {
+            Some(function) => mensatek::answer(platform, (number, function), &script, whole).await,
+            // Every path of this protocol names one.
+            None => Ok(answer::status(404, None)),
+        },
     }
 }
 
-fn protocol_of(path: &str) -> Option<Protocol> {
-    match path {
-        xml_rpc::PATH => Some(Protocol::XmlRpc),
-        soap::PATH => Some(Protocol::Soap),
-        rest::PATH => Some(Protocol::Rest),
-        _ => None,
-    }
+/// The protocol that a path belongs to, and the function where the protocol has several.
+fn destination_of(path: &str) -> Option<(Protocol, Option<MensatekFunction>)> {
+    let protocol = match path {
+        xml_rpc::PATH => Protocol::XmlRpc,
+        soap::PATH => Protocol::Soap,
+        rest::PATH => Protocol::Rest,
+        _ => {
+            let name = path.strip_prefix(mensatek::PATH)?.strip_prefix('/')?;
+            return Some((Protocol::Mensatek, Some(MensatekFunction::named(name)?)));
+        }
+    };
+    Some((protocol, None))
 }
 
 /// Refuses in plain HTTP what no protocol has read.
@@ -148,16 +160,22 @@ fn refuse_unread(platform: &Platform, number: u64, why: Refusal) -> Response<Bod
 
 /// Whether the `Content-Type` is the protocol's, with or without parameters.
 fn is_of_type(request: &Request<Incoming>, protocol: Protocol) -> bool {
-    let wanted = match protocol {
-        Protocol::XmlRpc | Protocol::Soap => "text/xml",
-        Protocol::Rest => "application/json",
+    let wanted: &[&str] = match protocol {
+        Protocol::XmlRpc | Protocol::Soap => &["text/xml"],
+        Protocol::Rest => &["application/json"],
+        Protocol::Mensatek => &[mensatek::form::ENCODED, mensatek::form::PARTS],
     };
     request
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
+        .is_some_and(|media_type| {
+            let media_type = media_type.trim();
+            wanted
+                .iter()
+                .any(|known| media_type.eq_ignore_ascii_case(known))
+        })
 }
 
 /// Reads the body as far as the limit.

@@ -2,8 +2,8 @@
 //! says, and remembers what came.
 //!
 //! Must not know: `dispatch`, `store`, `grpc`, nor anything of `gateway`: what reads and writes here was written apart from
-//! the adapters, so that both cannot share a bug. It stands in for Mensajería Negocios over XML-RPC, SOAP and REST, and sends
-//! the delivery reports of the latter two.
+//! the adapters, so that both cannot share a bug. It stands in for Mensajería Negocios over XML-RPC, SOAP and REST, with the
+//! delivery reports of the latter two, and for Mensatek's API 7.0 with its callbacks.
 
 mod account;
 mod answer;
@@ -11,6 +11,7 @@ mod basic;
 pub mod codes;
 mod entrance;
 mod ledger;
+mod mensatek;
 mod platform;
 mod record;
 mod reports;
@@ -35,6 +36,10 @@ use platform::Platform;
 pub use account::{Account, Accounts, Login};
 pub use codes::{Codes, SubmitCodes};
 pub use ledger::{Event, Ledger, Observer};
+pub use mensatek::{
+    AnswerShape, Callback, CallbackForm, Contract, ContractError, Credits, DateForm, MensatekCall,
+    MensatekFunction, MensatekMessage, MensatekRules,
+};
 pub use record::{
     EndedRequest, Ending, Protocol, ReceivedMessage, Refusal, RefusedRequest, WirePhone,
 };
@@ -198,6 +203,42 @@ impl Simulator {
     /// The whole URL of the REST entrance.
     pub fn rest_endpoint(&self) -> String {
         format!("http://{}{}", self.address, rest::PATH)
+    }
+
+    /// The base URL of Mensatek's functions: `<base>/<Function>`.
+    pub fn mensatek_base(&self) -> String {
+        format!("http://{}{}", self.address, mensatek::PATH)
+    }
+
+    /// Over Mensatek: the callbacks of this log-in go here from now on, without credentials. In reality a panel sets that.
+    pub fn set_callback(&self, login: &str, url: ReportUrl, form: CallbackForm) {
+        self.set_callback_to(login, Callback::new(url, form));
+    }
+
+    /// Over Mensatek: the callbacks of this log-in go here from now on.
+    pub fn set_callback_to(&self, login: &str, callback: Callback) {
+        let login = Login::new(login);
+        self.platform.books.set_callback(&login, callback);
+    }
+
+    /// Over Mensatek: the balance of this log-in.
+    pub fn credits(&self, login: &str) -> Credits {
+        self.platform.books.credits(&Login::new(login))
+    }
+
+    /// Over Mensatek: this log-in has this balance from now on.
+    pub fn set_credits(&self, login: &str, credits: Credits) {
+        let login = Login::new(login);
+        self.platform.books.set_credits(&login, credits);
+    }
+
+    /// Over Mensatek: the messages with this `idMensaje`, in the hands of their citizens.
+    pub fn contract(&self, id: u64) -> Contract {
+        let script = self.platform.script();
+        let Platform {
+            books, reporter, ..
+        } = &*self.platform;
+        Contract::new(books, reporter, script.reporting().clone(), id)
     }
 
     /// Sends a report about a message once, now, in the message's protocol and whatever the script says, and tells what was

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     account::{Accounts, Login},
     ledger::Ledger,
+    mensatek::Books,
     record::{ReceivedMessage, Refusal, RefusedRequest},
     reports::Reporter,
     script::{Script, Wait},
@@ -25,6 +26,8 @@ pub(super) struct Platform {
     pub clock: Arc<dyn Clock>,
     pub ledger: Ledger,
     pub reporter: Reporter,
+    /// What Mensatek keeps for its accounts.
+    pub books: Books,
     script: Mutex<Arc<Script>>,
 }
 
@@ -47,9 +50,12 @@ impl Platform {
         script: Script,
         stopping: CancellationToken,
     ) -> Self {
+        let books = Books::new(accounts.clone());
+        books.apply(&script);
         Self {
             accounts,
-            reporter: Reporter::new(ledger.clone(), Arc::clone(&clock), stopping),
+            reporter: Reporter::new(ledger.clone(), Arc::clone(&clock), books.clone(), stopping),
+            books,
             clock,
             ledger,
             script: Mutex::new(Arc::new(script)),
@@ -63,6 +69,7 @@ impl Platform {
     }
 
     pub fn play(&self, script: Script) {
+        self.books.apply(&script);
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
     }
 

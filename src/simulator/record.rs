@@ -2,13 +2,14 @@
 //!
 //! Must not know: how requests are read or answered. Numbers and texts mask themselves in `Debug`.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use thiserror::Error;
 
 use super::{
     account::Login,
+    mensatek::MensatekMessage,
     wishes::{ReportUrl, WantedReports},
 };
 use crate::domain::{Recipient, SecretText};
@@ -28,6 +29,8 @@ pub enum Protocol {
     Soap,
     /// Mensajería Negocios, the REST sibling of the SOAP interface.
     Rest,
+    /// Mensatek, API 7.0: forms in, JSON out, callbacks to an address of the account.
+    Mensatek,
 }
 
 impl fmt::Display for Protocol {
@@ -36,6 +39,7 @@ impl fmt::Display for Protocol {
             Self::XmlRpc => "xml-rpc",
             Self::Soap => "soap",
             Self::Rest => "rest",
+            Self::Mensatek => "mensatek",
         })
     }
 }
@@ -59,6 +63,8 @@ impl WirePhone {
         let e164 = match self.0.strip_prefix("00") {
             Some(foreign) => format!("+{foreign}"),
             None if self.0.starts_with('+') => self.0.to_string(),
+            // Mensatek writes the country code without anything before it.
+            None if self.0.len() > 9 => format!("+{}", self.0),
             None => format!("+34{}", self.0),
         };
         Recipient::parse(&e164).map_or_else(|_| "•••".to_owned(), |number| number.masked())
@@ -100,8 +106,10 @@ pub struct ReceivedMessage {
     pub valid_until: Option<Timestamp>,
     /// Which reports it asked for.
     pub wants: WantedReports,
-    /// Where its reports go. A secret.
+    /// Where its reports go, where the message itself said so: never over Mensatek. A secret.
     pub report_url: Option<ReportUrl>,
+    /// What it says besides, over Mensatek.
+    pub mensatek: Option<Arc<MensatekMessage>>,
 }
 
 impl ReceivedMessage {
@@ -126,11 +134,12 @@ impl ReceivedMessage {
             valid_until: None,
             wants: WantedReports::None,
             report_url: None,
+            mensatek: None,
         }
     }
 }
 
-fn cut(text: &str, characters: usize) -> Box<str> {
+pub(super) fn cut(text: &str, characters: usize) -> Box<str> {
     match text.char_indices().nth(characters) {
         Some((end, _)) => text[..end].into(),
         None => text.into(),
@@ -175,7 +184,7 @@ pub struct RefusedRequest {
 /// Why a request was refused as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// Another `Content-Type` than the protocol's: `text/xml`, over REST `application/json`.
+    /// Another `Content-Type` than the protocol's: `text/xml`, over REST `application/json`, over Mensatek a form's.
     #[error("the Content-Type is not the protocol's")]
     MediaType,
     /// Longer than the simulator reads.
@@ -244,6 +253,9 @@ pub enum Refusal {
     /// A field whose value cannot be.
     #[error("the value of {0} cannot be")]
     WrongValue(&'static str),
+    /// Neither a form by its encoding nor by its parts, or too many of them.
+    #[error("the body is not a form")]
+    NotAForm,
     /// No credentials, or none that can be read.
     #[error("the credentials are missing or unreadable")]
     NoCredentials,
@@ -262,6 +274,7 @@ mod tests {
             ("600000078", "+34•••••078"),
             ("+351912345678", "+351•••••678"),
             ("00351912345678", "+351•••••678"),
+            ("34600000078", "+34•••••078"),
             ("garbage", "•••"),
             ("", "•••"),
         ] {

@@ -111,7 +111,7 @@ pub(super) async fn take(
 }
 
 /// Sends the reports that come before the answer; leaves those that follow it.
-async fn report_before_answer(
+pub(super) async fn report_before_answer(
     platform: &Platform,
     script: &Script,
     follow_up: &mut [(ReceivedMessage, Vec<ReportStep>)],
@@ -133,7 +133,9 @@ fn judge(platform: &Platform, visit: &Visit, sender: &str, script: &Script) -> V
         .map(|message| {
             let forms = match message.protocol {
                 Protocol::Rest => PhoneForms::NationalOrE164,
-                Protocol::XmlRpc | Protocol::Soap => PhoneForms::NationalOrForeign,
+                Protocol::XmlRpc | Protocol::Soap | Protocol::Mensatek => {
+                    PhoneForms::NationalOrForeign
+                }
             };
             match platform.judge(message, sender, forms, script) {
                 Verdict::WrongNumber => assumed.wrong_number,
@@ -162,7 +164,7 @@ fn is_accepting(code: i32) -> bool {
 
 /// Whether an answer says that nothing was taken: no reports follow it. After a connection that broke or an answer that
 /// nobody can read they do, for the messages were taken.
-fn refuses(how: Option<&Action>) -> bool {
+pub(super) fn refuses(how: Option<&Action>) -> bool {
     matches!(how, Some(Action::HttpStatus { .. } | Action::Fault { .. }))
 }
 

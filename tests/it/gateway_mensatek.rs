@@ -27,7 +27,7 @@ const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data; boundary=\"canary-boundary\"";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn settings(url: &str) -> MensatekSettings {
+pub(crate) fn settings(url: &str) -> MensatekSettings {
     MensatekSettings {
         http: HttpSettings::new(format!("{url}/v7").parse().unwrap()),
         api_user: LOGIN.into(),

@@ -12,7 +12,10 @@ use proptest::{
     test_runner::{TestCaseError, TestRunner},
 };
 
-use checks::{callback, configuration, request, soap_answer, xml_rpc_answer};
+use checks::{
+    callback, configuration, mensatek_answer, mensatek_callback, request, rest_answer, soap_answer,
+    xml_rpc_answer,
+};
 
 /// The kept inputs of one target, with their names.
 fn kept(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -98,12 +101,15 @@ fn assert_all(target: &str, near: u32, check: fn(&[u8])) {
 fn no_answer_of_a_gateway_says_more_than_stands_in_it() {
     assert_all("xml_rpc_answer", 3000, xml_rpc_answer::check);
     assert_all("soap_answer", 3000, soap_answer::check);
+    assert_all("rest_answer", 3000, rest_answer::check);
+    assert_all("mensatek_answer", 3000, mensatek_answer::check);
 }
 
 #[test]
 fn no_request_of_a_gateway_is_taken_for_more_than_it_says() {
     assert_all("soap_callback", 3000, callback::check_soap);
     assert_all("rest_callback", 3000, callback::check_rest);
+    assert_all("mensatek_callback", 3000, mensatek_callback::check);
 }
 
 #[test]

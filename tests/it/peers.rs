@@ -1,9 +1,12 @@
 //! Programs that nobody here wrote, on both sides of the service: a client made with grpcio, a gateway made with the
-//! XML-RPC server of Python's standard library, and one made with the SOAP stack zeep (`tests/peers`).
+//! XML-RPC server of Python's standard library, one made with the SOAP stack zeep (`tests/peers`), and one that Prism makes of
+//! a description.
 //!
-//! `./test` makes their Python environment. Without it a story prints that it is skipped; under `./test` and with
-//! `CI=true` that is a failure.
+//! `./test` makes their environment. Without it a story prints that it is skipped; under `./test` and with `CI=true` that is
+//! a failure.
 
+mod prism;
+mod prism_simulator;
 mod soap;
 mod soap_schema;
 
@@ -39,6 +42,24 @@ fn must_run() -> bool {
     std::env::var_os(ENVIRONMENT).is_some() || std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
 
+/// A program of the environment; `None` where it is missing and nobody insists on it.
+fn environment(program: &str) -> Option<PathBuf> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let environment = std::env::var_os(ENVIRONMENT).map(PathBuf::from);
+    let environment = environment.unwrap_or_else(|| repository.join(".test-env"));
+    let program = environment.join(program);
+    if program.is_file() {
+        return Some(program);
+    }
+    let missing = format!(
+        "{} is missing: run ./test, which installs it",
+        program.display()
+    );
+    assert!(!must_run(), "{missing}");
+    eprintln!("skipped: {missing}");
+    None
+}
+
 /// A program that runs until it is told to stop; killed when a test fails.
 struct Running {
     child: Child,
@@ -68,6 +89,13 @@ impl Running {
             .to_owned()
     }
 
+    /// What follows `words` on the first line that has them, which is among the first hundred.
+    fn announced_somewhere(&self, words: &str) -> String {
+        let mut lines = (0..100).map_while(|_| self.lines.recv_timeout(START_LIMIT).ok());
+        let found = lines.find_map(|line| Some(line.split_once(words)?.1.to_owned()));
+        found.unwrap_or_else(|| panic!("no line says {words:?}; see its standard error above"))
+    }
+
     /// Asks it to end and waits until it has.
     fn terminate(mut self) -> ExitStatus {
         let process = self.child.id().to_string();
@@ -93,20 +121,7 @@ struct Peers {
 impl Peers {
     /// `None` where their environment is missing and nobody insists on it.
     fn ready() -> Option<Self> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let environment = std::env::var_os(ENVIRONMENT).map(PathBuf::from);
-        let environment = environment.unwrap_or_else(|| repository.join(".test-env"));
-        let python = environment.join("venv/bin/python");
-        if python.is_file() {
-            return Some(Self { python });
-        }
-        assert!(
-            !must_run(),
-            "{} is missing: run ./test, which makes it",
-            python.display()
-        );
-        eprintln!("skipped: the Python environment is missing; run ./test once, which makes it");
-        None
+        environment("venv/bin/python").map(|python| Self { python })
     }
 
     fn program(&self, name: &str) -> Command {

@@ -56,9 +56,15 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// The addresses that are printed first, for XML-RPC, SOAP and REST.
-fn endpoints(running: &mut Running) -> [String; 3] {
-    ["endpoint ", "soap-endpoint ", "rest-endpoint "].map(|name| {
+/// The addresses that are printed first, for XML-RPC, SOAP, REST and Mensatek.
+fn endpoints(running: &mut Running) -> [String; 4] {
+    [
+        "endpoint ",
+        "soap-endpoint ",
+        "rest-endpoint ",
+        "mensatek-base ",
+    ]
+    .map(|name| {
         let line = running.line();
         line.strip_prefix(name).expect(&line).to_owned()
     })
@@ -96,7 +102,7 @@ async fn prints_a_line_for_each_message_without_text_or_number_and_a_summary() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prints_a_line_for_each_report_without_number_or_address() {
     let mut running = Running::start(&["--listen", "127.0.0.1:0"]);
-    let [_, soap, _] = endpoints(&mut running);
+    let [_, soap, ..] = endpoints(&mut running);
     let (_receiver, url) = Receiver::start().await;
     let request = client()
         .post(soap)
@@ -121,6 +127,36 @@ async fn prints_a_line_for_each_report_without_number_or_address() {
     );
     let (rest, ended_well) = running.end();
     assert!(rest[0].ends_with("reports 1, acknowledged 1") && ended_well);
+}
+
+#[tokio::test]
+async fn prints_a_line_for_each_call_of_mensatek_without_number() {
+    let mut running = Running::start(&["--listen", "127.0.0.1:0"]);
+    let [.., base] = endpoints(&mut running);
+    for (function, fields) in [
+        (
+            "EnviarSMS",
+            "Remitente=ClaveMadrid&Mensaje=hola&Destinatarios=[{\"Movil\":\"34600000078\"}]&",
+        ),
+        ("GetCreditos", ""),
+    ] {
+        let request = client()
+            .post(format!("{base}/{function}"))
+            .basic_auth("madrid", Some("any"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("{fields}Resp=JSON"));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    let line = running.line();
+    assert!(
+        line.contains("mensatek  madrid  ClaveMadrid → +34•••••078  4 characters  answer: 1"),
+        "{line}"
+    );
+    assert_eq!(
+        running.line(),
+        "request 2  mensatek  madrid  GetCreditos  answer: 1"
+    );
+    assert!(running.end().1);
 }
 
 #[tokio::test]

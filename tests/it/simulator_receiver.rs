@@ -39,6 +39,8 @@ impl Came {
 pub(crate) struct Receiver {
     came: Arc<Mutex<Vec<Came>>>,
     planned: Arc<Mutex<VecDeque<(u16, String)>>>,
+    looks: Arc<Mutex<Vec<String>>>,
+    refused_looks: Arc<Mutex<usize>>,
 }
 
 impl Receiver {
@@ -60,6 +62,16 @@ impl Receiver {
         self.planned.lock().unwrap().push_back(planned);
     }
 
+    /// So many looks at the address are answered by 404.
+    pub(crate) fn refuse_looks(&self, count: usize) {
+        *self.refused_looks.lock().unwrap() = count;
+    }
+
+    /// The methods of the requests that only looked at the address.
+    pub(crate) fn looks(&self) -> Vec<String> {
+        self.looks.lock().unwrap().clone()
+    }
+
     pub(crate) fn came(&self) -> Vec<Came> {
         self.came.lock().unwrap().clone()
     }
@@ -75,6 +87,19 @@ impl Receiver {
 async fn take(State(receiver): State<Receiver>, request: Request) -> (StatusCode, String) {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 100_000).await.unwrap().to_vec();
+    if head.method != "POST" {
+        assert!(body.is_empty() && !head.headers.contains_key("authorization"));
+        receiver.looks.lock().unwrap().push(head.method.to_string());
+        let mut refused = receiver.refused_looks.lock().unwrap();
+        let well = *refused == 0;
+        *refused = refused.saturating_sub(1);
+        let status = if well {
+            StatusCode::OK
+        } else {
+            StatusCode::NOT_FOUND
+        };
+        return (status, String::new());
+    }
     receiver.came.lock().unwrap().push(Came {
         path: head.uri.to_string(),
         headers: head.headers,

@@ -283,6 +283,8 @@ fn the_sample_script_shows_every_action_and_every_key() {
         "[codes]\nunknown = 1",
         "[submit_codes]\nunknown = 1",
         "[reports]\nunknown = 1",
+        "[mensatek]\nunknown = 1",
+        "[callback]\nunknown = 1",
     ] {
         let told = Script::from_toml(unknown).unwrap_err().to_string();
         let (_, expected) = told.split_once("expected").expect(&told);
@@ -317,12 +319,24 @@ fn the_sample_script_shows_every_action_and_every_key() {
         "no_report",
         "report_before_answer",
         "report_to_dead_url",
+        "shapes",
     ] {
         let word = [
             format!("action = \"{action}\""),
             format!("action = {{ {action} = "),
         ];
         assert!(word.iter().any(|word| sample.contains(word)), "{action}");
+    }
+    for shape in [
+        "bare_object",
+        "text_around",
+        "quoted_numbers",
+        "spanish_numbers",
+        "capitals",
+        "small_letters",
+        "synonyms",
+    ] {
+        assert!(sample.contains(&format!("\"{shape}\"")), "{shape}");
     }
     for form in ["as_sent", "national", "+34", "0034"] {
         assert!(

@@ -222,6 +222,13 @@ impl Gateway for MensatekGateway {
     }
 }
 
+/// What the body of a successful answer says of the message of a code. Never panics; what it does not understand is
+/// [`Outcome::Uncertain`].
+pub fn outcome_of_body(body: &[u8], codes: &CodeMap) -> Outcome {
+    wire::parse_answer(body)
+        .map_or_else(|_| unknown(), |answer| codes::outcome(true, &answer, codes))
+}
+
 /// Credit that was last told; not a number where none was.
 struct Credit(AtomicU64);
 

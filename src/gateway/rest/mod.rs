@@ -180,6 +180,12 @@ fn outcome_of_answer(status: StatusCode, body: &[u8], codes: &CodeMap) -> Outcom
     }
 }
 
+/// What the body of a successful answer says of the message. Never panics; what it does not understand is
+/// [`Outcome::Uncertain`].
+pub fn outcome_of_body(body: &[u8], codes: &CodeMap) -> Outcome {
+    outcome_of_answer(StatusCode::OK, body, codes)
+}
+
 fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {
     let answer = |status, code, text| CallbackAnswer {
         status,

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     account::Login,
+    mensatek::MensatekCall,
     record::{EndedRequest, Ending, ReceivedMessage, Refusal, RefusedRequest},
     reports::SentReport,
 };
@@ -28,6 +29,8 @@ pub enum Event<'a> {
     Ended(&'a EndedRequest),
     /// A request was refused as a whole.
     Refused(&'a RefusedRequest),
+    /// A function of Mensatek that sends nothing was called.
+    Called(&'a MensatekCall),
     /// A report was acknowledged, given up or not sent.
     Reported(&'a SentReport),
 }
@@ -55,6 +58,8 @@ struct Entries {
     reports: VecDeque<SentReport>,
     /// Number of reports that were forgotten to keep to the limit.
     forgotten_reports: u64,
+    /// Of Mensatek, those that send included.
+    calls: VecDeque<MensatekCall>,
     largest_batch: usize,
     logins: HashMap<Login, Figures>,
 }
@@ -123,6 +128,11 @@ impl Ledger {
     /// The refused requests that are kept, in order.
     pub fn refused(&self) -> Vec<RefusedRequest> {
         self.entries().refused.iter().cloned().collect()
+    }
+
+    /// The calls of Mensatek's functions that are kept, in the order in which they were judged.
+    pub fn calls(&self) -> Vec<MensatekCall> {
+        self.entries().calls.iter().cloned().collect()
     }
 
     /// Calls of the entrance so far, whatever became of them.
@@ -290,6 +300,17 @@ impl Ledger {
             entries.refused.drain(..surplus);
         }
         self.progress(|progress| progress.refused += 1);
+    }
+
+    /// Keeps a call, and tells the observer where nothing else tells of it.
+    pub(super) fn called(&self, call: MensatekCall) {
+        if !call.function.sends() {
+            self.observe(&Event::Called(&call));
+        }
+        let mut entries = self.entries();
+        entries.calls.push_back(call);
+        let surplus = entries.calls.len().saturating_sub(self.0.keep);
+        entries.calls.drain(..surplus);
     }
 
     /// Counts a request as held until the guard is dropped.

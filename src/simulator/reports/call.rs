@@ -6,18 +6,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::Body,
-    http::{
-        Method, Request, Response, Version,
-        header::{AUTHORIZATION, CONTENT_TYPE, HOST},
-    },
+    http::{Request, Response},
 };
 use futures_util::StreamExt as _;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{policy::ReportPolicy, record::ReportAnswer};
-use crate::simulator::{basic, record::Protocol, rest, soap, wishes::ReportUrl};
+use super::record::ReportAnswer;
 
 /// How long one call may take.
 const SLOWEST_CALL: Duration = Duration::from_secs(10);
@@ -33,36 +29,11 @@ pub(super) enum Target {
     Closed,
 }
 
-/// The request; `None` when a part of it cannot stand in a header.
-pub(super) fn request(
-    protocol: Protocol,
-    url: &ReportUrl,
-    policy: &ReportPolicy,
-    body: String,
-) -> Option<Request<Body>> {
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .version(Version::HTTP_11)
-        .uri(url.path_and_query())
-        .header(HOST, url.host_and_port());
-    request = match protocol {
-        Protocol::Rest => request.header(CONTENT_TYPE, "application/json"),
-        Protocol::Soap | Protocol::XmlRpc => request
-            .header(CONTENT_TYPE, "text/xml; charset=utf-8")
-            .header("SOAPAction", soap::report::ACTION),
-    };
-    if let Some((user, password)) = policy.credentials() {
-        let pair = basic::write(user, password);
-        request = request.header(AUTHORIZATION, format!("Basic {}", *pair));
-    }
-    request.body(Body::from(body)).ok()
-}
-
 /// Calls once.
 pub(super) async fn call(
     target: Target,
     request: Option<Request<Body>>,
-    protocol: Protocol,
+    read_code: impl Fn(u16, &[u8]) -> Option<i32>,
 ) -> ReportAnswer {
     let Some(request) = request else {
         return ReportAnswer::NoConnection;
@@ -78,10 +49,7 @@ pub(super) async fn call(
     let Ok(Some((status, body))) = answered.await else {
         return ReportAnswer::NoAnswer;
     };
-    let code = match protocol {
-        Protocol::Rest => rest::report::answered_code(&body),
-        Protocol::Soap | Protocol::XmlRpc => soap::report::answered_code(&body),
-    };
+    let code = read_code(status, &body);
     ReportAnswer::Answered { status, code }
 }
 

@@ -3,6 +3,8 @@
 //! Must not know: how a submission was read, what the script's rules are. Only plain HTTP on loopback is ever called.
 
 mod call;
+mod callbacks;
+mod letter;
 mod policy;
 mod record;
 mod step;
@@ -15,11 +17,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     ledger::Ledger,
+    mensatek::{Books, Callback},
     record::{Protocol, ReceivedMessage, WirePhone},
     wishes::ReportUrl,
 };
 use crate::clock::Clock;
 use call::Target;
+use letter::Letter;
+pub(super) use step::Says;
 
 pub use policy::ReportPolicy;
 pub use record::{Destination, ReportAnswer, ReportEnding, ReportTry, SentReport};
@@ -59,25 +64,36 @@ pub(super) struct Told<'a> {
 pub(super) struct Reporter {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    /// Of Mensatek: where callbacks go, and the states that they tell.
+    books: Books,
     stopping: CancellationToken,
     /// Of the runtime that the simulator was started in: a request may end while that is shutting down.
     runtime: Handle,
     under_way: TaskTracker,
     pending: Arc<Semaphore>,
     calls: Arc<Semaphore>,
+    /// Held while an address is looked at.
+    looking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Reporter {
     /// Must be called within a tokio runtime.
-    pub fn new(ledger: Ledger, clock: Arc<dyn Clock>, stopping: CancellationToken) -> Self {
+    pub fn new(
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        books: Books,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             ledger,
             clock,
+            books,
             stopping,
             runtime: Handle::current(),
             under_way: TaskTracker::new(),
             pending: Arc::new(Semaphore::new(MOST_PENDING)),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
+            looking: Arc::default(),
         }
     }
 
@@ -116,7 +132,13 @@ impl Reporter {
                 let _held = self.ledger.hold_report();
                 gate.pass().await;
             }
-            for _ in 0..step.times {
+            if let Some(state) = step.state()
+                && message.protocol == Protocol::Mensatek
+            {
+                self.books.note_state(message, state, self.clock.now());
+            }
+            let times = if step.is_silent() { 0 } else { step.times };
+            for _ in 0..times {
                 self.send(message, step, policy).await;
             }
         }
@@ -129,7 +151,8 @@ impl Reporter {
         step: &ReportStep,
         policy: &ReportPolicy,
     ) -> Result<ReportAnswer, ReportError> {
-        let has_address = message.report_url.is_some() || step.url.is_some();
+        let callback = self.callback_of(message);
+        let has_address = begun(message, step, callback.as_ref()).1.is_some();
         if message.message_id.is_none() || !has_address {
             return Err(ReportError::NoAddress);
         }
@@ -152,9 +175,12 @@ impl Reporter {
         step: &ReportStep,
         policy: &ReportPolicy,
     ) -> Option<ReportAnswer> {
-        let (report, url) = begun(message, step);
+        let callback = self.callback_of(message);
+        let (report, url) = begun(message, step, callback.as_ref());
         let url = url?;
-        let (destination, body) = (report.destination, written(message, &report, step));
+        let destination = report.destination;
+        let about = (callback.as_ref(), self.clock.now());
+        let letter = Letter::of(message, &report, step, policy, about);
         let place = self.ledger.report_begins(report);
         let target = match destination {
             Destination::Elsewhere => {
@@ -168,11 +194,15 @@ impl Reporter {
         for pause in policy.pauses() {
             tokio::time::sleep(pause).await;
             let time = self.clock.now();
-            let request = call::request(message.protocol, url, policy, body.clone());
             last = {
                 // Never closed.
                 let _place = self.calls.acquire().await;
-                call::call(target, request, message.protocol).await
+                if let Some(refused) = self.look_at(message, url, target).await {
+                    refused
+                } else {
+                    let code = |status, body: &[u8]| letter.answered_code(status, body);
+                    call::call(target, letter.request(url), code).await
+                }
             };
             let answer = last;
             self.ledger.report_tried(place, ReportTry { time, answer });
@@ -185,9 +215,15 @@ impl Reporter {
         Some(last)
     }
 
+    /// Where callbacks about a message go, over the protocol that has an address for each account.
+    fn callback_of(&self, message: &ReceivedMessage) -> Option<Callback> {
+        let has_callbacks = message.protocol == Protocol::Mensatek;
+        has_callbacks.then(|| self.books.callback_of(&message.login))?
+    }
+
     fn give_up(&self, message: &ReceivedMessage, steps: &[ReportStep]) {
         for step in steps {
-            let place = self.ledger.report_begins(begun(message, step).0);
+            let place = self.ledger.report_begins(begun(message, step, None).0);
             self.ledger.report_ends(place, ReportEnding::GivenUp);
         }
     }
@@ -197,8 +233,11 @@ impl Reporter {
 fn begun<'a>(
     message: &'a ReceivedMessage,
     step: &'a ReportStep,
+    callback: Option<&'a Callback>,
 ) -> (SentReport, Option<&'a ReportUrl>) {
-    let url = step.url.as_ref().or(message.report_url.as_ref());
+    let of_message = message.report_url.as_ref();
+    let of_account = callback.map(|callback| &callback.url);
+    let url = step.url.as_ref().or(of_message).or(of_account);
     let destination = if step.closed_port {
         Destination::ClosedPort
     } else if url.is_some_and(|url| url.on_loopback().is_some()) {
@@ -213,7 +252,7 @@ fn begun<'a>(
         login: message.login.clone(),
         message_id: step.message_id.clone().unwrap_or(of_message),
         recipient: step.recipient_of(&message.phone),
-        status: step.status().into(),
+        status: step.told().into(),
         destination,
         tries: Vec::new(),
         ending: None,
@@ -221,25 +260,13 @@ fn begun<'a>(
     (report, url)
 }
 
-fn written(message: &ReceivedMessage, report: &SentReport, step: &ReportStep) -> String {
-    let told = Told {
-        sender: &message.sender,
-        recipient: report.recipient.expose(),
-        message_id: &report.message_id,
-        status: &report.status,
-        text: step.text.as_deref(),
-    };
-    match message.protocol {
-        Protocol::Rest => super::rest::report::write(&told),
-        Protocol::Soap | Protocol::XmlRpc => super::soap::report::write(&told),
-    }
-}
-
 /// A phone as nine digits where it is Spanish, else as it is.
 fn national(phone: &WirePhone) -> &str {
     let phone = phone.expose();
     let spanish = phone
         .strip_prefix("+34")
-        .or_else(|| phone.strip_prefix("0034"));
+        .or_else(|| phone.strip_prefix("0034"))
+        // As Mensatek writes it.
+        .or_else(|| phone.strip_prefix("34").filter(|rest| rest.len() == 9));
     spanish.unwrap_or(phone)
 }

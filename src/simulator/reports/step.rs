@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::national;
-use crate::simulator::{record::WirePhone, script::Gate, wishes::ReportUrl};
+use crate::{
+    domain::SecretText,
+    simulator::{mensatek::DateForm, record::WirePhone, script::Gate, wishes::ReportUrl},
+};
 
 /// How a report writes a Spanish recipient.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -41,6 +44,44 @@ pub struct ReportStep {
     pub(super) closed_port: bool,
     pub(super) gate: Option<Gate>,
     pub(in crate::simulator) before_answer: bool,
+    pub(in crate::simulator) says: Says,
+    pub(in crate::simulator) style: Style,
+    effect: Effect,
+}
+
+/// How a callback of Mensatek is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::simulator) struct Style {
+    pub date_form: DateForm,
+    pub phone_as_text: bool,
+    pub without_reference: bool,
+}
+
+/// What a callback of Mensatek is good for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Effect {
+    /// The state is reached, and told.
+    #[default]
+    Whole,
+    /// The state is reached, and nobody is told.
+    Silent,
+    /// A state is told that the message does not reach by it.
+    None,
+}
+
+/// What a report is about. Only Mensatek has others than a status.
+#[derive(Debug, Clone)]
+pub(in crate::simulator) enum Says {
+    Status,
+    /// Something was done with an attachment. The value may be a PIN.
+    Event {
+        kind: u8,
+        value: SecretText,
+    },
+    /// The citizen has answered by SMS.
+    Answer {
+        text: SecretText,
+    },
 }
 
 impl ReportStep {
@@ -63,7 +104,97 @@ impl ReportStep {
             closed_port: false,
             gate: None,
             before_answer: false,
+            says: Says::Status,
+            style: Style::default(),
+            effect: Effect::Whole,
         }
+    }
+
+    /// Over Mensatek: the message has reached this state, as 11 or 14. [`ReportStep::of`] takes it as text.
+    pub fn state_of(state: i32) -> Self {
+        Self::of(&state.to_string())
+    }
+
+    /// Over Mensatek: an event of this type, 1 to 13, at an attachment, with its `Valor`.
+    pub fn event(kind: u8, value: &str) -> Self {
+        let value = SecretText::new(value.to_owned());
+        Self {
+            says: Says::Event { kind, value },
+            ..Self::of(&format!("event {kind}"))
+        }
+    }
+
+    /// Over Mensatek: the citizen has answered with this text.
+    pub fn answer(text: &str) -> Self {
+        let text = SecretText::new(text.to_owned());
+        Self {
+            says: Says::Answer { text },
+            ..Self::of("SMSRECIBIDO")
+        }
+    }
+
+    /// Over Mensatek: with the date in this form.
+    #[must_use]
+    pub fn date_form(mut self, form: DateForm) -> Self {
+        self.style.date_form = form;
+        self
+    }
+
+    /// Over Mensatek, in JSON: with the phone as a string instead of a number.
+    #[must_use]
+    pub fn phone_as_text(mut self) -> Self {
+        self.style.phone_as_text = true;
+        self
+    }
+
+    /// Over Mensatek: without `Referencia`.
+    #[must_use]
+    pub fn without_reference(mut self) -> Self {
+        self.style.without_reference = true;
+        self
+    }
+
+    pub(in crate::simulator) fn silent_if(mut self, silent: bool) -> Self {
+        if silent {
+            self.effect = Effect::Silent;
+        }
+        self
+    }
+
+    /// Whether nobody is told.
+    pub(in crate::simulator) fn is_silent(&self) -> bool {
+        self.effect == Effect::Silent
+    }
+
+    /// Tells a state that the message does not reach by it.
+    pub(in crate::simulator) fn without_effect(mut self) -> Self {
+        self.effect = Effect::None;
+        self
+    }
+
+    /// The state that the message reaches by it: none where it is about something else or another message.
+    pub(in crate::simulator) fn state(&self) -> Option<i32> {
+        let own =
+            self.message_id.is_none() && self.recipient.is_none() && self.effect != Effect::None;
+        let is_state = matches!(self.says, Says::Status);
+        (own && is_state).then(|| self.status.parse().ok())?
+    }
+
+    /// Over Mensatek the words of the other interfaces stand for its states: what it calls delivered, 53 and 200.
+    pub(in crate::simulator) fn in_states_of_mensatek(mut self, delivered: i32) -> Self {
+        let state = match &*self.status {
+            "Delivered" => delivered,
+            "Expired" => 53,
+            "Rejected" => 200,
+            _ => return self,
+        };
+        self.status = state.to_string().into();
+        self
+    }
+
+    /// What the ledger keeps of what it tells: a state, the type of an event.
+    pub(super) fn told(&self) -> &str {
+        &self.status
     }
 
     /// With this `StatusText`.

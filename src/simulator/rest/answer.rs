@@ -50,7 +50,7 @@ fn written(status: u16, body: String) -> Written {
     Written {
         status,
         media_type: "application/json",
-        body,
+        body: body.into(),
         endless: ENDLESS,
     }
 }

@@ -4,7 +4,7 @@
 
 mod answer;
 pub(super) mod report;
-mod request;
+pub(super) mod request;
 
 use axum::{
     body::Body,

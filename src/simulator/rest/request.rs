@@ -35,7 +35,7 @@ struct To {
 }
 
 /// The credentials of HTTP Basic.
-pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials, Refusal> {
+pub(in crate::simulator) fn credentials(headers: &HeaderMap) -> Result<Credentials, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Refusal::NoCredentials);

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use crate::simulator::reports::ReportStep;
+use crate::simulator::{mensatek::AnswerShape, reports::ReportStep};
 
 /// Holds requests or reports until a test lets them go. Clones are the same gate.
 #[derive(Debug, Clone)]
@@ -54,9 +54,12 @@ pub enum Action {
     Delay(Duration),
     /// The request waits at the gate; later rules go on.
     Hold(Gate),
-    /// XML-RPC alone: one bare int instead of the array.
+    /// XML-RPC and Mensatek alone: one bare int instead of the array. Over Mensatek, one that is not positive takes nothing.
     BareInt(i32),
-    /// A fault of the protocol: XML-RPC, SOAP with status 500; over REST status 500 with this code.
+    /// Mensatek alone: the right answer, written in these ways at once.
+    Shapes(Vec<AnswerShape>),
+    /// A fault of the protocol: XML-RPC, SOAP with status 500; over REST status 500 with this code; over Mensatek `Res` and
+    /// `Error`.
     Fault {
         /// `faultCode`, `faultcode` or `statusCode`.
         code: i32,
@@ -96,12 +99,12 @@ pub enum Action {
         /// Between two pieces.
         pause: Duration,
     },
-    /// SOAP and REST alone: the right answer without the message id, as an accepted message may be answered.
+    /// SOAP, REST and Mensatek alone: the right answer without the message id, as an accepted message may be answered.
     NoMessageId,
-    /// For one message over SOAP or REST that was accepted and asked for reports: these, in this order, each after the one
-    /// before has been acknowledged or given up.
+    /// For one message over SOAP or REST that was accepted and asked for reports, or over Mensatek that was accepted: these,
+    /// in this order, each after the one before has been acknowledged or given up.
     Reports(Vec<ReportStep>),
-    /// For one such message: no report ever comes.
+    /// For one such message: no report ever comes. Over Mensatek its state goes on all the same.
     NoReport,
 }
 

@@ -12,18 +12,20 @@ use config::{Config, File, FileFormat};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Action, Match, Script};
+use super::{Action, Match, Script, report::ReportText};
 use crate::simulator::{
     codes::{Codes, SubmitCodes},
+    mensatek::{AnswerShape, Callback, CallbackForm, MensatekRules},
     record::WirePhone,
-    reports::{ReportPolicy, ReportStep, WrittenAs},
+    reports::{ReportPolicy, ReportStep},
+    wishes::ReportUrl,
 };
 
 /// Largest answer that a script may ask for, in megabytes.
 const MOST_MEGABYTES: u32 = 1_000;
 
 /// Most tries of a report, and most times that it is sent on purpose.
-const MOST_TRIES: u32 = 100;
+pub(super) const MOST_TRIES: u32 = 100;
 
 /// Why a text is not a script.
 #[derive(Debug, Error)]
@@ -53,6 +55,9 @@ pub enum ScriptError {
     /// A value of `[reports]` outside its range.
     #[error("reports: {0}")]
     Reports(&'static str),
+    /// A value of `[callback]` that cannot be.
+    #[error("callback: {0}")]
+    Callback(&'static str),
 }
 
 #[derive(Deserialize, Default)]
@@ -63,17 +68,19 @@ struct ScriptText {
     submit_codes: SubmitCodes,
     most_parallel_requests: Option<NonZeroUsize>,
     reports: ReportsText,
+    mensatek: MensatekRules,
+    callback: Option<CallbackText>,
     rules: Vec<RuleText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct TimeText {
+pub(super) struct TimeText {
     milliseconds: u64,
 }
 
 impl TimeText {
-    fn duration(&self) -> Duration {
+    pub(super) fn duration(&self) -> Duration {
         Duration::from_millis(self.milliseconds)
     }
 }
@@ -91,6 +98,27 @@ struct ReportsText {
 struct BasicText {
     user: String,
     password: String,
+}
+
+/// Where callbacks of Mensatek go.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallbackText {
+    url: String,
+    #[serde(default)]
+    form: CallbackForm,
+    basic: Option<BasicText>,
+}
+
+impl CallbackText {
+    fn into_callback(self) -> Result<Callback, &'static str> {
+        let url = ReportUrl::parse(&self.url).ok_or("url is no http address")?;
+        let callback = Callback::new(url, self.form);
+        Ok(match self.basic {
+            None => callback,
+            Some(BasicText { user, password }) => callback.basic(&user, password.into()),
+        })
+    }
 }
 
 impl ReportsText {
@@ -112,57 +140,12 @@ impl ReportsText {
     }
 }
 
-/// One report of a message.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct ReportText {
-    status: Option<String>,
-    text: Option<String>,
-    after: Option<TimeText>,
-    times: Option<NonZeroU32>,
-    message_id: Option<String>,
-    recipient: Option<String>,
-    recipient_form: WrittenAs,
-    before_answer: bool,
-    to_dead_url: bool,
-}
-
-impl ReportText {
-    fn into_step(self) -> Result<ReportStep, &'static str> {
-        let mut step = ReportStep::of(self.status.as_deref().unwrap_or("Delivered"));
-        if let Some(text) = self.text {
-            step = step.text(&text);
-        }
-        if let Some(after) = self.after {
-            step = step.after(after.duration());
-        }
-        if let Some(times) = self.times {
-            if times.get() > MOST_TRIES {
-                return Err("a report is sent at most 100 times");
-            }
-            step = step.times(times.get());
-        }
-        if let Some(id) = self.message_id {
-            step = step.message_id(&id);
-        }
-        if let Some(phone) = self.recipient {
-            step = step.recipient(&phone);
-        }
-        if self.before_answer {
-            step = step.before_answer();
-        }
-        if self.to_dead_url {
-            step = step.to_closed_port();
-        }
-        Ok(step.written_as(self.recipient_form))
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleText {
     phone: Option<String>,
     login: Option<String>,
+    function: Option<String>,
     request: Option<NonZeroU64>,
     every: Option<NonZeroU64>,
     times: Option<NonZeroU64>,
@@ -201,6 +184,7 @@ enum ActionText {
         milliseconds: u64,
     },
     NoMessageId,
+    Shapes(Vec<AnswerShape>),
     Report(ReportText),
     Reports(Vec<ReportText>),
     NoReport,
@@ -230,7 +214,11 @@ impl Script {
             .latency(text.latency.duration())
             .codes(text.codes)
             .submit_codes(text.submit_codes)
+            .mensatek(text.mensatek)
             .report_policy(text.reports.into_policy().map_err(ScriptError::Reports)?);
+        if let Some(callback) = text.callback {
+            script = script.callback(callback.into_callback().map_err(ScriptError::Callback)?);
+        }
         if let Some(most) = text.most_parallel_requests {
             script = script.most_parallel_requests(most.get());
         }
@@ -257,6 +245,7 @@ impl RuleText {
         let matches = Match {
             phone: self.phone.as_deref().map(WirePhone::new),
             login: self.login,
+            function: self.function,
             request: self.request.map(NonZeroU64::get),
             every: self.every.map(NonZeroU64::get),
             times: self.times.map(NonZeroU64::get),
@@ -303,6 +292,7 @@ impl ActionText {
                 pause: Duration::from_millis(milliseconds),
             },
             Self::NoMessageId => Action::NoMessageId,
+            Self::Shapes(shapes) => Action::Shapes(shapes),
             Self::Report(report) => Action::Reports(vec![report.into_step()?]),
             Self::Reports(reports) => {
                 let steps = reports.into_iter().map(ReportText::into_step);
@@ -348,6 +338,17 @@ mod tests {
                 "rule 1: flood",
             ),
             ("[submit_codes]\nwrong_colour = 1", "wrong_colour"),
+            ("[mensatek]\nwrong_colour = 1", "wrong_colour"),
+            ("[callback]\nurl = \"here\"", "callback: url"),
+            (
+                "[callback]\nurl = \"http://127.0.0.1/\"\nform = \"xml\"",
+                "callback.form",
+            ),
+            (
+                "[[rules]]\naction = { report = { event = 14 } }",
+                "rule 1: an event",
+            ),
+            ("[[rules]]\naction = { shapes = [\"round\"] }", "round"),
             ("most_parallel_requests = 0", "most_parallel_requests"),
             ("[reports]\ntries = 101", "reports: a report is tried"),
             ("[reports]\nbasic = { user = \"a\" }", "password"),

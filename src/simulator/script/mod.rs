@@ -4,16 +4,19 @@
 
 mod action;
 mod file;
+mod report;
 mod rule;
 
 use std::time::Duration;
 
 use super::{
     codes::{Codes, SubmitCodes},
+    mensatek::{Callback, MensatekRules},
     record::ReceivedMessage,
     reports::{ReportPolicy, ReportStep},
 };
 use action::Moment;
+pub(super) use rule::Concern;
 use rule::Rule;
 
 pub use action::{Action, Gate};
@@ -53,6 +56,8 @@ pub struct Script {
     submit_codes: SubmitCodes,
     most_parallel_requests: usize,
     report_policy: ReportPolicy,
+    mensatek: MensatekRules,
+    callback: Option<Callback>,
 }
 
 impl Default for Script {
@@ -64,6 +69,8 @@ impl Default for Script {
             submit_codes: SubmitCodes::default(),
             most_parallel_requests: MOST_PARALLEL_REQUESTS,
             report_policy: ReportPolicy::default(),
+            mensatek: MensatekRules::default(),
+            callback: None,
         }
     }
 }
@@ -116,6 +123,28 @@ impl Script {
         self
     }
 
+    /// Sets what Mensatek's text leaves open: prices, limits, what an account begins with.
+    #[must_use]
+    pub fn mensatek(mut self, rules: MensatekRules) -> Self {
+        self.mensatek = rules;
+        self
+    }
+
+    /// Mensatek's callbacks go here for every account that has no address of its own.
+    #[must_use]
+    pub fn callback(mut self, callback: Callback) -> Self {
+        self.callback = Some(callback);
+        self
+    }
+
+    pub(super) fn mensatek_rules(&self) -> MensatekRules {
+        self.mensatek
+    }
+
+    pub(super) fn common_callback(&self) -> Option<&Callback> {
+        self.callback.as_ref()
+    }
+
     pub(super) fn assumed_submit_codes(&self) -> SubmitCodes {
         self.submit_codes
     }
@@ -139,15 +168,30 @@ impl Script {
         })
     }
 
-    pub(super) fn drops_before_reading(&self, number: u64) -> bool {
+    pub(super) fn drops_before_reading(&self, number: u64, function: Option<&str>) -> bool {
+        let concern = Concern {
+            number,
+            login: None,
+            function,
+        };
         self.rules.iter().any(|rule| {
             rule.action.moment() == Moment::BeforeReading
-                && rule.concerns(number, None)
+                && rule.concerns(&concern)
                 && rule.takes_its_turn()
         })
     }
 
     pub(super) fn plan(&self, number: u64, messages: &[ReceivedMessage]) -> Plan {
+        let concern = Concern {
+            number,
+            login: messages.first().map(|message| message.login.as_str()),
+            function: None,
+        };
+        self.plan_for(&concern, messages)
+    }
+
+    /// The plan for a request that may have no messages.
+    pub(super) fn plan_for(&self, concern: &Concern<'_>, messages: &[ReceivedMessage]) -> Plan {
         let mut plan = Plan {
             waits: Vec::new(),
             answer: None,
@@ -158,7 +202,7 @@ impl Script {
         for rule in &self.rules {
             let moment = rule.action.moment();
             if !matches!(moment, Moment::Waiting | Moment::Answering)
-                || !rule.concerns_request(number, messages)
+                || !rule.concerns_request(concern, messages)
                 || !rule.takes_its_turn()
             {
                 continue;
@@ -178,6 +222,16 @@ impl Script {
     /// The code that the script wants for a message.
     pub(super) fn code_for(&self, message: &ReceivedMessage) -> Option<i32> {
         match self.first_for(Moment::JudgingMessage, message)? {
+            Action::Code(code) => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The code that the script wants for a request without messages.
+    pub(super) fn code_for_call(&self, concern: &Concern<'_>) -> Option<i32> {
+        let mut rules = self.rules.iter();
+        let first = rules.find(|rule| rule.decides_call(concern))?;
+        match &first.action {
             Action::Code(code) => Some(*code),
             _ => None,
         }
@@ -286,8 +340,8 @@ mod tests {
     fn what_must_be_decided_before_reading_cannot_ask_for_what_was_read() {
         let good = Script::new().on(Match::every(2), Action::DropBeforeReading);
         assert_eq!(good.first_undecidable_rule(), None);
-        assert!(!good.drops_before_reading(1));
-        assert!(good.drops_before_reading(2));
+        assert!(!good.drops_before_reading(1, None));
+        assert!(good.drops_before_reading(2, None));
         let bad = good.on(Match::phone("600000001"), Action::DropBeforeReading);
         assert_eq!(bad.first_undecidable_rule(), Some(1));
     }

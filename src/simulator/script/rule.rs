@@ -12,6 +12,7 @@ use crate::simulator::record::{ReceivedMessage, WirePhone};
 pub struct Match {
     pub(super) phone: Option<WirePhone>,
     pub(super) login: Option<String>,
+    pub(super) function: Option<String>,
     pub(super) request: Option<u64>,
     pub(super) every: Option<u64>,
     pub(super) times: Option<u64>,
@@ -35,6 +36,14 @@ impl Match {
     pub fn login(login: &str) -> Self {
         Self {
             login: Some(login.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// This function of Mensatek, by its name on the wire.
+    pub fn function(name: &str) -> Self {
+        Self {
+            function: Some(name.to_owned()),
             ..Self::default()
         }
     }
@@ -75,6 +84,27 @@ impl Match {
     }
 }
 
+/// What a rule may ask about a request.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::simulator) struct Concern<'a> {
+    pub number: u64,
+    /// Who sends it; `None` before the body is read.
+    pub login: Option<&'a str>,
+    /// Over Mensatek.
+    pub function: Option<&'a str>,
+}
+
+impl<'a> Concern<'a> {
+    fn of(message: &'a ReceivedMessage) -> Self {
+        let mensatek = message.mensatek.as_ref();
+        Self {
+            number: message.request,
+            login: Some(message.login.as_str()),
+            function: mensatek.map(|message| message.function.name()),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     pub matches: Match,
@@ -112,8 +142,16 @@ impl Rule {
     /// Whether it decides this about the message. Counts where it does.
     pub fn decides(&self, moment: Moment, message: &ReceivedMessage) -> bool {
         self.action.moment() == moment
-            && self.concerns(message.request, Some(message.login.as_str()))
+            && self.concerns(&Concern::of(message))
             && self.names(message)
+            && self.takes_its_turn()
+    }
+
+    /// Whether it decides this about a request without messages. Counts where it does.
+    pub fn decides_call(&self, concern: &Concern<'_>) -> bool {
+        self.action.moment() == Moment::JudgingMessage
+            && self.matches.phone.is_none()
+            && self.concerns(concern)
             && self.takes_its_turn()
     }
 
@@ -128,14 +166,20 @@ impl Rule {
                 .is_none_or(|most| self.used.next() <= most)
     }
 
-    pub fn concerns(&self, number: u64, login: Option<&str>) -> bool {
-        let same_request = self.matches.request.is_none_or(|wanted| wanted == number);
+    pub fn concerns(&self, concern: &Concern<'_>) -> bool {
+        let wanted = self.matches.request;
+        let same_request = wanted.is_none_or(|wanted| wanted == concern.number);
         let same_login = self
             .matches
             .login
             .as_deref()
-            .is_none_or(|wanted| login == Some(wanted));
-        same_request && same_login
+            .is_none_or(|wanted| concern.login == Some(wanted));
+        let same_function = self
+            .matches
+            .function
+            .as_deref()
+            .is_none_or(|wanted| concern.function == Some(wanted));
+        same_request && same_login && same_function
     }
 
     fn names(&self, message: &ReceivedMessage) -> bool {
@@ -145,10 +189,9 @@ impl Rule {
             .is_none_or(|wanted| *wanted == message.phone)
     }
 
-    pub fn concerns_request(&self, number: u64, messages: &[ReceivedMessage]) -> bool {
-        let login = messages.first().map(|message| message.login.as_str());
+    pub fn concerns_request(&self, concern: &Concern<'_>, messages: &[ReceivedMessage]) -> bool {
         let names_one =
             self.matches.phone.is_none() || messages.iter().any(|message| self.names(message));
-        self.concerns(number, login) && names_one
+        self.concerns(concern) && names_one
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn right(codes: &[i32]) -> Written {
     Written {
         status: 200,
         media_type: "text/xml",
-        body: array(codes),
+        body: array(codes).into(),
         endless: ENDLESS,
     }
 }

@@ -2,6 +2,7 @@
 //! on a free port and a gRPC client.
 
 pub mod disk;
+pub mod openapi;
 pub mod process;
 
 use std::{
