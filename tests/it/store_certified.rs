@@ -258,19 +258,33 @@ async fn a_report_settles_a_joined_message_only_where_its_number_is_its_own() {
     };
     let same = begun(&store, joined("b", 1)).await;
     let other = begun(&store, joined("c", 2)).await;
-    for id in [same, other] {
+    // Two that ask for the same number: of which it is, nobody can say.
+    let twins = [
+        begun(&store, joined("d", 3)).await,
+        begun(&store, joined("e", 3)).await,
+    ];
+    for id in [same, other, twins[0], twins[1]] {
         settled(&store, id, uncertain()).await;
     }
-    for to in [1, 2] {
+    let lost = begun(&store, joined("f", 4)).await;
+    settled(&store, lost, uncertain()).await;
+    let again = begun(&store, joined("g", 4)).await;
+    settled(&store, again, sent()).await;
+    for to in 1..=4 {
         let asked = NewCertifiedEvent {
             was_asked: true,
             ..event(None, to, 14)
         };
         store.apply_certified_event(asked).await.unwrap();
     }
-    let state = async |id| store.certified(id).await.unwrap().unwrap().state;
-    assert_eq!(state(same).await, CertifiedMessageState::Uncertain);
-    assert_eq!(state(other).await, CertifiedMessageState::Sent);
+    let message = async |id| store.certified(id).await.unwrap().unwrap();
+    for id in [same, twins[0], twins[1], lost] {
+        assert_eq!(message(id).await.state, CertifiedMessageState::Uncertain);
+    }
+    assert_eq!(message(other).await.state, CertifiedMessageState::Sent);
+    let told = message(again).await.recipients[0].state;
+    assert_eq!(told, Some(PlatformState::new(14)));
+    assert_eq!(message(lost).await.recipients[0].state, None);
 }
 
 #[tokio::test]

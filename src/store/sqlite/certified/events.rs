@@ -57,9 +57,11 @@ pub(super) fn target(
     let Some(group) = new.event.group else {
         return Ok(Err(CertifiedEffect::Unknown));
     };
+    // To a number that a group has already the platform sends no second: what it is known to have taken comes first.
     let with_group: Vec<(i64, CertifiedId)> = connection
         .prepare_cached(
-            "SELECT seq, id FROM certified_messages WHERE account = ?1 AND message_group = ?2 ORDER BY seq",
+            "SELECT seq, id FROM certified_messages WHERE account = ?1 AND message_group = ?2 \
+             ORDER BY state <> 'SENT', seq",
         )?
         .query_map(params![account, signed(group.number())], |row| {
             Ok((row.get(0)?, CertifiedId::from_bytes(row.get(1)?)))
