@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use clave_otp::{
-    domain::{DeliveryId, News, Report, ReportedNumber},
+    domain::{BareDigits, DeliveryId, News, Report, ReportedNumber},
     gateway::{
         Callback, CallbackAnswer, CallbackRequest, CodeMap, ExpiryForm, Gateway,
         InternationalFormat, NumberForm,
@@ -146,5 +146,6 @@ fn check_report(report: &Report, parts: &Parts) {
     }
     assert!(report.delivery.is_some() || report.message_id.is_some());
     let recipient = parts.recipient.as_deref().expect("a number stands there");
-    assert_eq!(report.recipient, ReportedNumber::parse(recipient));
+    let named = ReportedNumber::parse(recipient, BareDigits::National);
+    assert_eq!(report.recipient, named);
 }

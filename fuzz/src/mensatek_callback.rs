@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use clave_otp::{
-    domain::{News, Report, ReportedNumber, certified::CertifiedNews},
+    domain::{BareDigits, News, Report, ReportedNumber, certified::CertifiedNews},
     gateway::{
         Callback, CallbackRequest, CodeMap, Gateway,
         mensatek::{DownloadLimits, MensatekGateway, MensatekSettings, Service},
@@ -123,7 +123,7 @@ fn is_number(text: &str, read: Option<&ReportedNumber>) -> bool {
     forms.extend(whole);
     forms
         .iter()
-        .any(|form| ReportedNumber::parse(form).as_ref() == read)
+        .any(|form| ReportedNumber::parse(form, BareDigits::WithCountry).as_ref() == read)
 }
 
 /// Whether a text may be meant as a state with this meaning. That the others mean the right kind of failure is not asked here.

@@ -5,10 +5,13 @@
 mod certified;
 mod descriptors;
 mod gateways;
+mod gauges;
+mod lanes;
 mod parts;
 mod readiness;
 mod reporting;
 mod running;
+mod tls;
 mod watching;
 
 pub use parts::judge_template;
@@ -29,7 +32,7 @@ use crate::{
     gateway::GatewaySetupError,
     grpc, http_port,
     intake::Intake,
-    status::{AccountStatuses, Status, Tailer, WatchPlaces},
+    status::{AccountStatuses, Status, Tailer},
     store::{
         CertifiedStore, Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
@@ -56,11 +59,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// TLS is configured but this release does not serve it.
-    #[error(
-        "grpc.tls: this release serves loopback without TLS only; remove [grpc.tls] and put a TLS proxy in front"
-    )]
-    Tls,
+    /// The files of `[grpc.tls]` cannot be read.
+    #[error("{0}")]
+    TlsFiles(String),
+    /// What is in them cannot be used.
+    #[error("{0}")]
+    Tls(#[from] grpc::TlsProblem),
     /// The sealing key cannot be used.
     #[error("store.sealing_key_file: {0}")]
     SealingKey(#[from] KeyFileError),
@@ -103,6 +107,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct App {
     grpc: TcpListener,
+    tls: Option<tls::Served>,
     admin: TcpListener,
     reports: Option<ReportsPort>,
     services: grpc::Services,
@@ -122,9 +127,8 @@ impl App {
     /// Opens the store, sets up the gateways and binds the listeners; port 0 takes a free port.
     pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::over(clock));
-        if settings.grpc.tls.is_some() {
-            return Err(StartError::Tls);
-        }
+        let tls = settings.grpc.tls.clone().map(tls::Served::open);
+        let tls = tls.transpose()?;
         descriptors::warn_where_too_few(&settings);
         let metrics =
             telemetry::metrics::start().map_err(|e| StartError::Internal(e.to_string()))?;
@@ -136,19 +140,17 @@ impl App {
         let store = Arc::new(open_store(&settings, &sealer)?);
         let report_url = reports.as_ref().map(|bound| bound.public_url.clone());
         let report_url = report_url.as_ref();
-        let lanes = parts::lanes(&settings, (&sealer, &clock), report_url)?;
+        let directory = parts::directory(&settings);
+        let lanes = lanes::lanes(&settings, &directory, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
         let kept: Arc<dyn CertifiedStore> = store.clone();
-        let held = (kept.clone(), clock.clone());
-        let reports = reports.and_then(|bound| bound.open(&settings, &lanes, &sealer, held));
+        let held = || (kept.clone(), clock.clone());
+        let reports = reports.map(|bound| bound.open(&settings, &lanes, &sealer, held()));
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
-        let directory = parts::directory(&settings);
-        let held = (kept.clone(), clock.clone());
-        let certified = certified::certified(&settings, &directory, &lanes, held);
         let services = grpc::Services {
             intake: Intake::new(
-                directory,
+                directory.clone(),
                 parts::texts(&settings)?,
                 shared.clone(),
                 clock.clone(),
@@ -160,17 +162,21 @@ impl App {
                 clock.clone(),
             ),
             status: Status::new(shared, clock.clone()),
-            certified,
-            certified_events: certified::events(&settings, (kept, clock.clone())),
+            certified: certified::certified(&settings, &directory, &lanes, held()),
+            certified_events: certified::events(&settings, held()),
             feed,
-            watch_places: WatchPlaces::new(settings.grpc.max_watchers),
-            callers: Arc::new(parts::callers(&settings)),
+            watch_places: watching::places(&settings),
+            callers: Arc::new(parts::callers(
+                &settings,
+                tls.as_ref().map(|served| &served.tls),
+            )),
             clock: clock.clone(),
             default_deadline: settings.grpc.default_deadline,
             stop: CancellationToken::new(),
         };
         Ok(Self {
             grpc,
+            tls,
             admin,
             reports,
             services,

@@ -5,20 +5,17 @@ use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{StartError, gateways, reporting};
+use super::{StartError, reporting};
 use crate::{
-    clock::Clock,
     config::{
-        self, AccountSettings, AdministrationSettings, CallerIdentity, CertifiedSettings,
-        GrpcSettings, SenderOnWire, Settings, TextLimits,
+        self, AccountSettings, AdministrationSettings, CallerIdentity, CallerSettings,
+        CertifiedSettings, GrpcSettings, SenderOnWire, Settings, TextLimits,
     },
-    dispatch::{LaneSettings, OnUncertain},
     domain::{Dir3, InternationalNumber, Sender},
-    gateway::mensatek::DownloadLimits,
-    grpc::{self, Callers},
+    grpc::{self, Callers, ServerTls},
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
-    store::{Neighbour, sealing::Sealer},
+    store::sealing::Sealer,
     text::{Template, TemplateProblem, TextRules, Texts},
 };
 
@@ -37,28 +34,11 @@ pub(super) fn grpc_limits(settings: &GrpcSettings, certified: &CertifiedSettings
     }
 }
 
-fn queue_limit(settings: &Settings) -> NonZeroU32 {
+pub(super) fn queue_limit(settings: &Settings) -> NonZeroU32 {
     u32::try_from(settings.limits.queue_per_account)
         .ok()
         .and_then(NonZeroU32::new)
         .unwrap_or(NonZeroU32::MAX)
-}
-
-/// The other accounts of an administration, in its order.
-fn neighbours(
-    administration: &AdministrationSettings,
-    account: &AccountSettings,
-    queue_limit: NonZeroU32,
-) -> Vec<Neighbour> {
-    administration
-        .accounts
-        .iter()
-        .filter(|other| administration.fail_over && other.id != account.id)
-        .map(|other| Neighbour {
-            account: other.id.clone(),
-            queue_limit,
-        })
-        .collect()
 }
 
 pub(super) fn directory(settings: &Settings) -> Directory {
@@ -200,60 +180,21 @@ pub fn judge_template(source: &str, limits: TextLimits) -> Result<(), String> {
         .map_err(|problem| problem.to_string())
 }
 
-pub(super) fn callers(settings: &Settings) -> Callers {
-    let over_loopback = settings
-        .callers
-        .iter()
-        .find(|caller| caller.identity == CallerIdentity::Loopback)
-        .map(|caller| caller.caller.clone());
-    Callers::over_loopback(over_loopback)
-}
-
-pub(super) fn lanes(
-    settings: &Settings,
-    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
-    reports: Option<&Url>,
-) -> Result<Vec<LaneSettings>, StartError> {
-    let download = DownloadLimits {
-        max_bytes: settings.certified.max_download_bytes,
-        patience: settings.certified.download_timeout,
+/// Who may call, recognised as the port allows.
+pub(super) fn callers(settings: &Settings, tls: Option<&Arc<ServerTls>>) -> Callers {
+    let callers = settings.callers.iter();
+    let shared = |settings: &CallerSettings| Arc::new(settings.caller.clone());
+    let Some(tls) = tls else {
+        let mut over_loopback =
+            callers.filter(|caller| caller.identity == CallerIdentity::Loopback);
+        return Callers::OverLoopback(over_loopback.next().map(shared));
     };
-    settings
-        .administrations
-        .iter()
-        .flat_map(|administration| {
-            let lane_of = |account| {
-                let report_url = reporting::address_of(reports, account, sealer);
-                let neighbours = neighbours(administration, account, queue_limit(settings));
-                lane(account, neighbours, report_url, (sealer, clock), download)
-            };
-            administration.accounts.iter().map(lane_of)
-        })
-        .collect()
-}
-
-fn lane(
-    settings: &AccountSettings,
-    neighbours: Vec<Neighbour>,
-    report_url: Option<Url>,
-    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
-    download: DownloadLimits,
-) -> Result<LaneSettings, StartError> {
-    let api_user = SecretString::from(settings.api_user.as_str());
-    Ok(LaneSettings {
-        account: settings.id.clone(),
-        credentials: sealer.credentials_version(&api_user, &settings.password),
-        gateway: gateways::gateway(settings, (api_user, download), report_url, clock)?,
-        max_batch: settings.limits.max_batch,
-        max_in_flight: settings.max_in_flight,
-        max_rest: settings.limits.max_rest,
-        neighbours,
-        failures_before_rest: settings.limits.failures_before_rest,
-        on_uncertain: match settings.on_uncertain {
-            config::OnUncertain::Hold => OnUncertain::Hold,
-            config::OnUncertain::ResendOnce => OnUncertain::ResendOnce,
-        },
-        // Without reports SENT is all that the gateway can prove.
-        report_window: settings.reports.as_ref().map(|reports| reports.window),
-    })
+    let by_name = |settings: &CallerSettings| match &settings.identity {
+        CallerIdentity::CertificateSan(name) => Some((name.clone(), shared(settings))),
+        CallerIdentity::Loopback => None,
+    };
+    Callers::ByCertificate {
+        names: callers.filter_map(by_name).collect(),
+        tls: Arc::clone(tls),
+    }
 }

@@ -75,7 +75,8 @@ pub(super) async fn tell_accounts(
     let mut told: HashMap<AccountId, bool> = HashMap::new();
     while !stop.is_cancelled() {
         turns.borrow_and_update();
-        for (account, is_well) in store.lanes().wellness() {
+        for (account, report) in store.lanes().all() {
+            let is_well = report.is_well();
             if told.insert(account.clone(), is_well) == Some(is_well) {
                 continue;
             }

@@ -23,7 +23,8 @@ use crate::{
 
 /// The port, bound, before anyone knows who reports there.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct Bound<'a> {
+    port: &'a ReportsSettings,
     listener: TcpListener,
     /// What the platforms call.
     pub(super) public_url: Url,
@@ -58,9 +59,9 @@ pub(super) fn address_of(
     Some(url)
 }
 
-impl Bound {
+impl<'a> Bound<'a> {
     /// Binds the port, where one is configured. Port 0 takes a free one, and stands for it in `public_url` too.
-    pub(super) async fn bind(settings: &Settings) -> Result<Option<Self>, StartError> {
+    pub(super) async fn bind(settings: &'a Settings) -> Result<Option<Self>, StartError> {
         let Some(port) = &settings.reports else {
             return Ok(None);
         };
@@ -73,6 +74,7 @@ impl Bound {
             let _ = public_url.set_port(Some(bound.port()));
         }
         Ok(Some(Self {
+            port,
             listener,
             public_url,
         }))
@@ -85,8 +87,8 @@ impl Bound {
         lanes: &[LaneSettings],
         sealer: &Sealer,
         (store, clock): (Arc<dyn CertifiedStore>, Arc<dyn Clock>),
-    ) -> Option<ReportsPort> {
-        let port = settings.reports.as_ref()?;
+    ) -> ReportsPort {
+        let port = self.port;
         let limits = limits(port, &settings.certified);
         let gateways: HashMap<&AccountId, &Arc<dyn Gateway>> = lanes
             .iter()
@@ -101,7 +103,7 @@ impl Bound {
                 let gateway = gateways.get(&account.id)?;
                 Some(reporting(account, reports, gateway, sealer))
             });
-        Some(ReportsPort {
+        ReportsPort {
             listener: self.listener,
             pages: reports::router(
                 self.public_url.path(),
@@ -118,7 +120,7 @@ impl Bound {
             limits,
             store,
             clock,
-        })
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -14,19 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 use tonic_health::server::HealthReporter;
 
-use super::{App, StartError, readiness, watching};
+use super::{App, StartError, gauges, readiness, watching};
 use crate::{
     admin::{self, Readiness},
     certified::Certified,
-    clock::Clock,
     dispatch::Dispatcher,
-    grpc, http_port,
+    grpc::{self, ServerTls},
+    http_port,
     store::{CertifiedStore, Store, sqlite::SqliteStore},
-    telemetry::names,
 };
 
-/// How often the gauges are set and old samples of histograms are folded.
-const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the last connection has let go of the store.
 const STORE_IS_FREE_EVERY: Duration = Duration::from_millis(5);
 
@@ -80,7 +76,7 @@ impl App {
         let telling_accounts =
             readiness::tell_accounts(self.store.clone(), health.clone(), stopping.clone());
         let probing = readiness::probe(self.store.clone(), self.clock.clone(), stopping.clone());
-        let gauges = keep_gauges(
+        let gauges = gauges::keep(
             shared.clone(),
             self.metrics.clone(),
             self.clock.clone(),
@@ -100,20 +96,28 @@ impl App {
             (self.admin_limits, admin::PORT),
             http_closing.clone(),
         );
+        let tls = self.tls.as_ref().map(|served| Arc::clone(&served.tls));
+        let (clock, stop) = (self.clock.clone(), stopping.clone());
+        let tls_keeper = self
+            .tls
+            .map(|served| tokio::spawn(served.keep(clock, stop)));
         let reports = self.reports.map(|port| port.serve(http_closing.clone()));
         Ok(Running {
             dispatcher,
             telling_accounts: tokio::spawn(telling_accounts),
-            background: vec![
+            background: [
                 tokio::spawn(telling),
                 tokio::spawn(probing),
                 tokio::spawn(gauges),
                 tokio::spawn(aliases),
                 watching,
                 forgetting,
-            ],
+            ]
+            .into_iter()
+            .chain(tls_keeper)
+            .collect(),
             health,
-            grpc: serve_grpc(router, self.grpc, self.limits, grpc_closing.clone()),
+            grpc: serve_grpc(router, (self.grpc, tls), self.limits, grpc_closing.clone()),
             grpc_closing,
             http: std::iter::once(tokio::spawn(pages))
                 .chain(reports)
@@ -181,7 +185,7 @@ async fn with_health(
 
 fn serve_grpc(
     router: Router,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Arc<ServerTls>>),
     limits: grpc::Limits,
     closing: CancellationToken,
 ) -> JoinHandle<()> {
@@ -191,6 +195,7 @@ fn serve_grpc(
             arrival_timeout: limits.arrival_timeout,
             closing: closing.clone(),
         },
+        tls,
         listener,
     );
     tokio::spawn(async move {
@@ -201,34 +206,6 @@ fn serve_grpc(
             tracing::error!(%error, "grpc: the server ended; restart the service");
         }
     })
-}
-
-async fn keep_gauges(
-    store: Arc<dyn Store>,
-    metrics: PrometheusHandle,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) {
-    let mut shown = std::collections::HashSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep(METRICS_EVERY) => {}
-        }
-        metrics.run_upkeep();
-        let Ok(waiting) = store.waiting().await else {
-            continue;
-        };
-        for account in shown.drain() {
-            metrics::gauge!(names::QUEUE_LENGTH, "account" => account).set(0.0);
-        }
-        for (account, deliveries) in waiting {
-            let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
-            metrics::gauge!(names::QUEUE_LENGTH, "account" => account.to_string())
-                .set(f64::from(deliveries));
-            shown.insert(account.to_string());
-        }
-    }
 }
 
 /// Folds the store's log away and ends its threads, off the reactor. Where the grace time is over before, the next start

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::Settings,
-    status::{Feed, FeedSettings, Tailer, forget_old_changes},
+    config::{Settings, WatcherSettings},
+    status::{Feed, FeedSettings, Tailer, WatchLimits, WatchPlaces, forget_old_changes},
     store::Store,
 };
 
@@ -25,6 +25,16 @@ pub(super) fn feed(
         heartbeat: settings.grpc.watch_heartbeat,
     };
     Feed::new(store.clone(), clock.clone(), feed)
+}
+
+/// How many may watch.
+pub(super) fn places(settings: &Settings) -> WatchPlaces {
+    let limits = |of: WatcherSettings| WatchLimits {
+        most: of.most,
+        most_per_caller: of.most_per_caller,
+    };
+    let grpc = &settings.grpc;
+    WatchPlaces::new(limits(grpc.watchers), limits(grpc.watchers_of_all))
 }
 
 /// Runs both until the service stops.

@@ -138,10 +138,14 @@ impl AccountDesk {
             .increment(1);
         match self.closing(&told) {
             Some(closing) => {
-                if matches!(closing.cause, ClosingCause::Credentials(_)) {
-                    self.are_proven.store(false, Ordering::Release);
-                }
-                tracing::error!(account = %self.account, cause = ?closing.cause, "certified: the platform turns the account away; its lane is closed");
+                let cause = match closing.cause {
+                    ClosingCause::Credentials(_) => {
+                        self.are_proven.store(false, Ordering::Release);
+                        "credentials rejected"
+                    }
+                    ClosingCause::NoCredit => "no credit",
+                };
+                tracing::error!(account = %self.account, cause, "certified: the platform turns the account away; its lane is closed");
                 // On the disk before the next one tries.
                 if let Err(error) = store.close_lane(closing, clock.now()).await {
                     tracing::error!(account = %self.account, %error, "certified: the closing of a lane was not kept");

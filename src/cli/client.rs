@@ -1,11 +1,22 @@
 //! What the commands that speak to the service share: a connection, a delivery in words, a refusal in words.
 
-use std::{fmt::Write as _, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tonic::{Status, transport::Channel};
+use tonic::{
+    Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Identity},
+};
 use tonic_types::StatusExt as _;
+use zeroize::Zeroizing;
 
 use crate::grpc::proto::{Delivery, DeliveryState, delivery_service_client::DeliveryServiceClient};
 
@@ -20,6 +31,25 @@ pub struct ClientArgs {
         default_value = "http://127.0.0.1:50051"
     )]
     server: String,
+    /// PEM file of the authority that signed the service's certificate; with https:// alone.
+    #[arg(long, env = "CLAVE_OTP_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// PEM file of the caller's own certificate.
+    #[arg(
+        long,
+        env = "CLAVE_OTP_CERTIFICATE",
+        value_name = "FILE",
+        requires = "key"
+    )]
+    certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    #[arg(
+        long,
+        env = "CLAVE_OTP_KEY",
+        value_name = "FILE",
+        requires = "certificate"
+    )]
+    key: Option<PathBuf>,
     /// How to print.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
@@ -45,14 +75,39 @@ impl ClientArgs {
     }
 
     pub(super) async fn channel(&self) -> Result<Channel, String> {
-        let endpoint = Channel::from_shared(self.server.clone())
-            .map_err(|error| format!("--server: {error}; expected http://HOST:PORT"))?
+        let mut endpoint = Channel::from_shared(self.server.clone())
+            .map_err(|error| {
+                format!("--server: {error}; expected http://HOST:PORT or https://HOST:PORT")
+            })?
             .connect_timeout(CONNECT_TIMEOUT);
-        endpoint.connect().await.map_err(|_| {
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint
+                .tls_config(self.tls()?)
+                .map_err(|error| format!("--ca, --certificate or --key: {error}"))?;
+        }
+        endpoint.connect().await.map_err(|error| {
             format!(
-                "{}: no service answers; start one with `clave-otp serve` or `clave-otp demo`",
-                self.server
+                "{}: no service answers{}; start one with `clave-otp serve` or `clave-otp demo`",
+                self.server,
+                causes(&error)
             )
+        })
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, String> {
+        let read = |option: &str, path: &Path| {
+            fs::read(path).map_err(|error| format!("{option}: {}: {error}", path.display()))
+        };
+        let ca = self.ca.as_deref().ok_or(
+            "--ca: name the PEM file of the authority that signed the service's certificate",
+        )?;
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("--ca", ca)?));
+        Ok(match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => tls.identity(Identity::from_pem(
+                read("--certificate", certificate)?,
+                Zeroizing::new(read("--key", key)?),
+            )),
+            _ => tls,
         })
     }
 
@@ -62,6 +117,12 @@ impl ClientArgs {
             Format::Json => println!("{}", as_json(delivery, replayed)),
         }
     }
+}
+
+/// What lies beneath an error, such as a certificate that is not trusted.
+fn causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(String::new(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// Ends with what went wrong on standard error.

@@ -3,6 +3,7 @@
 //! Must not know: SQL, wire formats.
 
 mod certified;
+mod certs;
 mod chaos;
 mod check;
 mod client;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
+    Certs(certs::CertsArgs),
     Send(send::SendArgs),
     Get(get::GetArgs),
     Watch(watch::WatchArgs),
@@ -54,6 +56,7 @@ impl Arguments {
             Command::Serve(arguments) => block_on(arguments.run()),
             Command::Demo(arguments) => block_on(arguments.run()),
             Command::Check(arguments) => arguments.run(),
+            Command::Certs(arguments) => arguments.run(),
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),
             Command::Watch(arguments) => block_on(arguments.run()),

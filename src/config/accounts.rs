@@ -388,7 +388,7 @@ impl RawAccount {
 
     fn extra_ca_file(&self, at: &At) -> Option<PathBuf> {
         let path = at.resolve(self.extra_ca_file.as_deref()?);
-        secrets::check_readable(&path, at);
+        let _ = secrets::check_readable(&path, at);
         Some(path)
     }
 

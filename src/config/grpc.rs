@@ -4,7 +4,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use super::{
     addresses,
     findings::At,
     repair::Table,
-    secrets::{check_private_key, check_readable},
+    tls::{RawTls, TlsSettings},
 };
 
 #[derive(Default, Deserialize)]
@@ -33,17 +32,11 @@ pub(super) struct RawGrpc {
     default_deadline_ms: Option<u64>,
     shutdown_grace_seconds: Option<u64>,
     max_watchers: Option<u64>,
+    max_watchers_per_caller: Option<u64>,
+    max_watchers_of_all: Option<u64>,
+    max_watchers_of_all_per_caller: Option<u64>,
     watch_buffer: Option<u64>,
     watch_heartbeat_seconds: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_field_names)] // the keys of the contract
-struct RawTls {
-    certificate_file: Option<String>,
-    private_key_file: Option<String>,
-    client_ca_file: Option<String>,
 }
 
 /// How the gRPC API is served.
@@ -73,35 +66,42 @@ pub struct GrpcSettings {
     pub default_deadline: Duration,
     /// Time that running calls get when the service stops.
     pub shutdown_grace: Duration,
-    /// Most watches at a time.
-    pub max_watchers: usize,
+    /// Most watches of one delivery at a time.
+    pub watchers: WatcherSettings,
+    /// Most watches of all deliveries at a time.
+    pub watchers_of_all: WatcherSettings,
     /// Changes that a watcher may be behind before it is cut off.
     pub watch_buffer: usize,
     /// How long a watch of all changes may be silent.
     pub watch_heartbeat: Duration,
 }
 
-/// Files of mutual TLS, all PEM, all seen to exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The server's certificate chain.
-    pub certificate_file: PathBuf,
-    /// Its private key; only its owner can read it.
-    pub private_key_file: PathBuf,
-    /// The authority that signs the callers' certificates.
-    pub client_ca_file: PathBuf,
+/// Most watches of one kind at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatcherSettings {
+    /// Of all callers.
+    pub most: usize,
+    /// Of one; no more than of all.
+    pub most_per_caller: usize,
+}
+
+fn watchers(
+    at: &At,
+    (key, most): (&str, Option<u64>),
+    (key_of_one, of_one): (&str, Option<u64>),
+) -> WatcherSettings {
+    let most: usize = at.key(key).number(most, 2000, 1..=100_000);
+    WatcherSettings {
+        most,
+        // Half of all: one caller leaves as much to the others.
+        most_per_caller: at
+            .key(key_of_one)
+            .number(of_one, most.div_ceil(2), 1..=most),
+    }
 }
 
 impl RawGrpc {
     pub(super) fn validate(&self, at: &At) -> GrpcSettings {
-        let standard = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051));
-        let at_listen = at.key("listen");
-        let listen = addresses::listen(self.listen.as_deref(), standard, &at_listen);
-        if self.tls.is_none() && !listen.ip().is_loopback() {
-            at_listen.problem(
-                "without [grpc.tls] only loopback is allowed: listen on 127.0.0.1 or add [grpc.tls]",
-            );
-        }
         let deadline_ms =
             at.key("default_deadline_ms")
                 .number(self.default_deadline_ms, 10_000, 100..=120_000);
@@ -115,7 +115,7 @@ impl RawGrpc {
             at.key("arrival_timeout_ms")
                 .number(self.arrival_timeout_ms, 5000, 100..=60_000);
         GrpcSettings {
-            listen,
+            listen: self.listen(at),
             tls: self
                 .tls
                 .as_ref()
@@ -154,9 +154,8 @@ impl RawGrpc {
             ),
             default_deadline: Duration::from_millis(deadline_ms),
             shutdown_grace: Duration::from_secs(grace_seconds),
-            max_watchers: at
-                .key("max_watchers")
-                .number(self.max_watchers, 2000, 1..=100_000),
+            watchers: self.watchers(at),
+            watchers_of_all: self.watchers_of_all(at),
             watch_buffer: at
                 .key("watch_buffer")
                 .number(self.watch_buffer, 4096, 256..=65_536),
@@ -164,43 +163,39 @@ impl RawGrpc {
         }
     }
 
+    fn listen(&self, at: &At) -> SocketAddr {
+        let standard = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051));
+        let at_listen = at.key("listen");
+        let listen = addresses::listen(self.listen.as_deref(), standard, &at_listen);
+        if self.tls.is_none() && !listen.ip().is_loopback() {
+            at_listen.problem(
+                "without [grpc.tls] only loopback is allowed: listen on 127.0.0.1 or add [grpc.tls]",
+            );
+        }
+        listen
+    }
+
+    fn watchers(&self, at: &At) -> WatcherSettings {
+        watchers(
+            at,
+            ("max_watchers", self.max_watchers),
+            ("max_watchers_per_caller", self.max_watchers_per_caller),
+        )
+    }
+
+    fn watchers_of_all(&self, at: &At) -> WatcherSettings {
+        watchers(
+            at,
+            ("max_watchers_of_all", self.max_watchers_of_all),
+            (
+                "max_watchers_of_all_per_caller",
+                self.max_watchers_of_all_per_caller,
+            ),
+        )
+    }
+
     /// Whether callers are told apart by certificate.
     pub(super) fn has_tls(&self) -> bool {
         self.tls.is_some()
-    }
-}
-
-impl RawTls {
-    fn validate(&self, at: &At) -> Option<TlsSettings> {
-        let file =
-            |key: &str, value: &Option<String>, what: &str, check: fn(&std::path::Path, &At)| {
-                let at = at.key(key);
-                let path = at.resolve(&at.required(value.clone(), what)?);
-                check(&path, &at);
-                Some(path)
-            };
-        let certificate_file = file(
-            "certificate_file",
-            &self.certificate_file,
-            "name the PEM file of the server's certificate chain",
-            check_readable,
-        );
-        let private_key_file = file(
-            "private_key_file",
-            &self.private_key_file,
-            "name the PEM file of the server's private key, mode 0600",
-            check_private_key,
-        );
-        let client_ca_file = file(
-            "client_ca_file",
-            &self.client_ca_file,
-            "name the PEM file of the authority that signs the callers' certificates",
-            check_readable,
-        );
-        Some(TlsSettings {
-            certificate_file: certificate_file?,
-            private_key_file: private_key_file?,
-            client_ca_file: client_ca_file?,
-        })
     }
 }

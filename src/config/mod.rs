@@ -28,6 +28,7 @@ mod service;
 mod set;
 mod store;
 mod templates;
+mod tls;
 mod tree;
 
 pub use account_parts::{
@@ -41,7 +42,7 @@ pub use callers::{CallerIdentity, CallerSettings};
 pub use certified::CertifiedSettings;
 pub use environment::Environment;
 pub use findings::{Problem, Problems, Warning};
-pub use grpc::{GrpcSettings, TlsSettings};
+pub use grpc::{GrpcSettings, WatcherSettings};
 pub use limits::{DeliverySettings, LimitSettings};
 pub use mensatek::{MensatekContact, MensatekService, MensatekSettings};
 pub use protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding};
@@ -49,3 +50,4 @@ pub use reports::ReportsSettings;
 pub use service::Settings;
 pub use store::{StoreLocation, StoreSettings};
 pub use templates::{TemplateCheck, TemplateOverride, TextLimits};
+pub use tls::{TlsFiles, TlsSettings};

@@ -77,8 +77,14 @@ pub(super) fn check_private_key(path: &Path, at: &At) {
     let _ = open_private(path, Readers::OwnerAlone, at);
 }
 
-/// Reports a public file (certificate, authority) that is missing.
-pub(super) fn check_readable(path: &Path, at: &At) {
+/// Whether a file is there and its owner alone can read it.
+pub(super) fn is_private(path: &Path) -> bool {
+    let others = |facts: &fs::Metadata| facts.permissions().mode() & 0o077;
+    fs::metadata(path).is_ok_and(|facts| facts.is_file() && others(&facts) == 0)
+}
+
+/// Whether a public file (certificate, authority) is there; reports one that is missing.
+pub(super) fn check_readable(path: &Path, at: &At) -> bool {
     let result = fs::metadata(path).and_then(|facts| {
         if facts.is_file() {
             File::open(path).map(|_| true)
@@ -87,13 +93,14 @@ pub(super) fn check_readable(path: &Path, at: &At) {
         }
     });
     match result {
-        Ok(true) => {}
+        Ok(true) => return true,
         Ok(false) => at.problem("is not a regular file: name a PEM file"),
         Err(error) => at.problem(format_args!(
             "{}: name a PEM file; relative paths start at the folder of this file",
             cannot_be_read(&error)
         )),
     }
+    false
 }
 
 /// Which of an account's passwords.

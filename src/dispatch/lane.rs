@@ -2,6 +2,8 @@
 //!
 //! Must not know: what a request looks like, what follows from an outcome (`turn`, `settle`).
 
+mod breaker;
+
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use backon::ExponentialBackoff;
@@ -10,6 +12,8 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    credentials::Permit,
+    lawful::{LawfulOn, Neighbour},
     notes,
     settle::{OnUncertain, Rules},
     turn::{Assignment, Core, Ended, Summary, pauses},
@@ -18,14 +22,8 @@ use crate::{
     clock::Clock,
     domain::{AccountId, CredentialsVersion},
     gateway::Gateway,
-    store::{
-        ClosingCause, HandOver, LaneBell, LaneReport, LeaseRequest, Leased, Neighbour, Share,
-        Store, StoreError, Which,
-    },
+    store::{ClosingCause, LaneBell, LaneReport, LeaseRequest, Leased, Store, StoreError, Which},
 };
-
-/// How often a lane that cannot send asks whether the others have places for what it still holds.
-const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a lane needs to know of its account.
 #[derive(Debug, Clone)]
@@ -45,13 +43,33 @@ pub struct LaneSettings {
     pub report_window: Option<Duration>,
     /// Tells these credentials from others; rejected ones are never presented again.
     pub credentials: CredentialsVersion,
+    /// Longest wait for a connection to stand (`accounts.connect_timeout_ms`): a message's validity is told as of then.
+    pub connect_timeout: Duration,
     /// After so many failed requests in a row the lane rests and then tries one message
     /// (`accounts.limits.failures_before_rest`).
     pub failures_before_rest: NonZeroU32,
     /// Longest rest (`accounts.limits.max_rest_seconds`).
     pub max_rest: Duration,
+    /// What the account may send.
+    pub lawful: LawfulOn,
     /// The other accounts of the administration, in its order: they may take over what was not sent here.
     pub neighbours: Vec<Neighbour>,
+}
+
+/// What wakes a waiting lane besides the end of a request, the stop, and the time.
+#[derive(Clone, Copy)]
+struct Wakes {
+    /// New work.
+    bell: bool,
+    /// Another lane that has become well or unwell.
+    others: bool,
+}
+
+impl Wakes {
+    const ALL: Self = Self {
+        bell: true,
+        others: true,
+    };
 }
 
 /// What a step of the lane came to.
@@ -104,6 +122,7 @@ impl Lane {
                     report_window: settings.report_window,
                 },
                 settings,
+                presenting: Arc::default(),
                 store,
                 clock,
             }),
@@ -117,7 +136,6 @@ impl Lane {
         self.open(&stop).await;
         while !stop.is_cancelled() {
             self.flow(&stop).await;
-            self.finish().await;
             while !stop.is_cancelled() {
                 self.rest(&stop).await;
                 if self.probe(&stop).await {
@@ -156,7 +174,8 @@ impl Lane {
     async fn flow(&mut self, stop: &CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let Step::Ended(ended) = self.step(self.per_request, self.places(), stop).await else {
+            let Step::Ended(ended) = self.step(self.per_request, self.places(), None, stop).await
+            else {
                 continue;
             };
             if ended.failed {
@@ -176,66 +195,6 @@ impl Lane {
         }
     }
 
-    /// Sends nothing for a while (the breaker is open). What waits goes to another account where one may take it, or is ended
-    /// by the sweep when its time runs out.
-    async fn rest(&mut self, stop: &CancellationToken) {
-        let pause = self.pause();
-        self.report.rests_until = self.core.clock.now().checked_add(pause).ok();
-        self.report.share = Share::resting();
-        self.tell();
-        tracing::warn!(
-            account = %self.core.settings.account,
-            seconds = pause.as_secs_f64(),
-            "dispatch: the gateway failed too often in a row; the lane rests, then tries one message: look at the platform and the way to it"
-        );
-        notes::rests(&self.core.settings.account);
-        let clock = Arc::clone(&self.core.clock);
-        let mut rested = std::pin::pin!(clock.sleep(pause));
-        let has_neighbours = !self.core.settings.neighbours.is_empty();
-        while !stop.is_cancelled() {
-            self.hand_over(Which::AllThatWait).await;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = &mut rested => break,
-                // Another account may have become well, or a code may have come that nobody else could take.
-                _ = self.others.changed() => {}
-                () = self.bell.rung() => {}
-                // Or a place has become free there, which nobody tells.
-                () = clock.sleep(HAND_OVER_AGAIN), if has_neighbours => {}
-            }
-        }
-        self.report.rests_until = None;
-        self.tell();
-    }
-
-    /// Tries one message (the breaker is half open); true when the gateway answered.
-    async fn probe(&mut self, stop: &CancellationToken) -> bool {
-        self.set_probing(true);
-        while !stop.is_cancelled() {
-            match self.step(NonZeroU32::MIN, NonZeroU32::MIN, stop).await {
-                Step::Ended(ended) if ended.answered => {
-                    tracing::info!(account = %self.core.settings.account, "dispatch: the gateway answers again");
-                    self.calm_down();
-                    self.report.share = Share::returning(self.core.clock.now());
-                    self.tell();
-                    return true;
-                }
-                Step::Ended(ended) if ended.failed => return false,
-                Step::Begun => self.set_probing(false),
-                // What came too late was not tried: look for another message.
-                Step::Ended(_) => self.set_probing(true),
-                Step::Waited => {}
-            }
-        }
-        self.set_probing(false);
-        false
-    }
-
-    fn set_probing(&mut self, probing: bool) {
-        self.report.probing = probing;
-        self.tell();
-    }
-
     /// Requests that may be under way together.
     fn places(&self) -> NonZeroU32 {
         if self.is_known_there {
@@ -245,17 +204,21 @@ impl Lane {
         }
     }
 
-    /// Begins requests where there is a place and something is due, or waits for whatever comes first.
+    /// Begins requests where there is a place and something is due, or waits for whatever comes first, `at_most` so long.
     async fn step(
         &mut self,
         per_request: NonZeroU32,
         places: NonZeroU32,
+        at_most: Option<Duration>,
         stop: &CancellationToken,
     ) -> Step {
         let free = (places.get() as usize).saturating_sub(self.under_way.len());
+        let is_free = free > 0;
         // How long nothing is due, where that is known.
         let mut left = None;
-        if let Some(free) = u32::try_from(free).ok().and_then(NonZeroU32::new) {
+        if let Some(free) = u32::try_from(free).ok().and_then(NonZeroU32::new)
+            && let Some(permit) = self.core.presenting.permit()
+        {
             match self.take(per_request.saturating_mul(free)).await {
                 Ok(leased) if leased.work.is_empty() && leased.unreadable.is_empty() => {
                     let now = self.core.clock.now();
@@ -265,12 +228,12 @@ impl Lane {
                     if leased.closed.is_some() {
                         self.hand_over(Which::AllThatWait).await;
                         if !self.core.settings.neighbours.is_empty() {
-                            left = Some(HAND_OVER_AGAIN);
+                            left = Some(breaker::AGAIN);
                         }
                     }
                 }
                 Ok(leased) => {
-                    self.begin(leased, per_request);
+                    self.begin(leased, permit, per_request);
                     return Step::Begun;
                 }
                 Err(error) => {
@@ -279,6 +242,24 @@ impl Lane {
                 }
             }
         }
+        let left = match (left, at_most) {
+            (Some(left), Some(most)) => Some(left.min(most)),
+            (left, at_most) => left.or(at_most),
+        };
+        let wakes = Wakes {
+            bell: is_free,
+            others: self.report.closed.is_some(),
+        };
+        self.wait(left, wakes, stop).await
+    }
+
+    /// Waits for the end of a request, or for whatever else comes first.
+    async fn wait(
+        &mut self,
+        left: Option<Duration>,
+        wakes: Wakes,
+        stop: &CancellationToken,
+    ) -> Step {
         let clock = Arc::clone(&self.core.clock);
         let due = async {
             match left {
@@ -286,14 +267,14 @@ impl Lane {
                 None => std::future::pending().await,
             }
         };
-        let is_closed = self.report.closed.is_some();
-        tokio::select! {
-            Some(ended) = self.under_way.join_next_with_id() => Step::Ended(self.end(ended).await),
-            () = stop.cancelled() => Step::Waited,
-            () = self.bell.rung(), if free > 0 => Step::Waited,
-            _ = self.others.changed(), if is_closed => Step::Waited,
-            () = due, if free > 0 => Step::Waited,
-        }
+        let ended = tokio::select! {
+            Some(ended) = self.under_way.join_next_with_id() => ended,
+            () = stop.cancelled() => return Step::Waited,
+            () = self.bell.rung(), if wakes.bell => return Step::Waited,
+            _ = self.others.changed(), if wakes.others => return Step::Waited,
+            () = due => return Step::Waited,
+        };
+        Step::Ended(self.end(ended).await)
     }
 
     async fn take(&mut self, limit: NonZeroU32) -> Result<Leased, StoreError> {
@@ -306,6 +287,8 @@ impl Lane {
                 limit,
                 now,
                 must_outlive: Core::must_outlive(now, self.report.latency_at(now)),
+                lawful: self.core.settings.lawful.at(now),
+                neighbours: self.core.neighbours(now),
                 report_deadline: self.core.rules.report_deadline(now),
             })
             .await?;
@@ -319,7 +302,7 @@ impl Lane {
     }
 
     /// Begins a request for each full batch.
-    fn begin(&mut self, leased: Leased, per_request: NonZeroU32) {
+    fn begin(&mut self, leased: Leased, permit: Permit, per_request: NonZeroU32) {
         let now = self.core.clock.now();
         let latency = self.report.latency_at(now);
         let mut unreadable = leased.unreadable;
@@ -331,6 +314,7 @@ impl Lane {
                 .under_way
                 .spawn(Arc::clone(&self.core).turn(Assignment {
                     token: leased.token,
+                    permit,
                     work: batch,
                     unreadable: std::mem::take(&mut unreadable),
                     latency,
@@ -338,6 +322,8 @@ impl Lane {
                 }));
             self.begun.push((task.id(), now, messages));
         }
+        // Whoever sees the request under way sees that no message is looked for any more.
+        self.report.probing = false;
         self.count();
         self.tell();
     }
@@ -393,39 +379,6 @@ impl Lane {
     async fn finish(&mut self) {
         while let Some(ended) = self.under_way.join_next_with_id().await {
             self.end(ended).await;
-        }
-    }
-
-    /// Gives what waits, and cannot go out here now, to another account of the administration that is well.
-    async fn hand_over(&self, which: Which) {
-        let core = &self.core;
-        let lanes = core.store.lanes();
-        let well = |neighbour: &&Neighbour| {
-            let report = lanes.report(&neighbour.account);
-            report.is_some_and(|report| report.may_take_over())
-        };
-        let to: Vec<Neighbour> = core
-            .settings
-            .neighbours
-            .iter()
-            .filter(well)
-            .cloned()
-            .collect();
-        if to.is_empty() {
-            return;
-        }
-        let request = HandOver {
-            from: core.settings.account.clone(),
-            to,
-            which,
-            now: core.clock.now(),
-        };
-        match core.store.hand_over(request).await {
-            Ok(0) => {}
-            Ok(moved) => notes::handed_over(&core.settings.account, moved),
-            Err(error) => {
-                tracing::error!(account = %core.settings.account, %error, "dispatch: nothing could be handed over to the administration's other account; it waits here");
-            }
         }
     }
 

@@ -3,7 +3,9 @@
 //! Must not know: wire formats, SQL. One task for each account, so that no account waits for another; a lane sends at once
 //! when it is idle and gathers while a request is under way.
 
+mod credentials;
 mod lane;
+mod lawful;
 mod notes;
 mod settle;
 mod turn;
@@ -16,6 +18,7 @@ use crate::{clock::Clock, store::Store, telemetry::names};
 
 use lane::Lane;
 pub use lane::LaneSettings;
+pub use lawful::{LawfulOn, Neighbour};
 pub use settle::OnUncertain;
 
 /// How often deliveries whose lane does not take them are looked at for expiry.

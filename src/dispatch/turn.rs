@@ -7,19 +7,25 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
-use super::{lane::LaneSettings, notes, settle::Rules};
+use super::{
+    credentials::{Permit, Presenting},
+    lane::LaneSettings,
+    notes,
+    settle::Rules,
+};
 use crate::{
     clock::Clock,
     crash_points::{self, Point},
     domain::{AttemptToken, CredentialsVersion, DeliveryId, Reason},
     gateway::{Message, Outcome, Verdict},
-    store::{ClosingCause, LaneClosing, Settlement, Store, StoreError, Work},
+    store::{ClosingCause, LaneClosing, Neighbour, Settlement, Store, StoreError, Work},
 };
 
 /// What all requests of a lane share.
 pub(super) struct Core {
     pub(super) settings: LaneSettings,
     pub(super) rules: Rules,
+    pub(super) presenting: Arc<Presenting>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -27,6 +33,8 @@ pub(super) struct Core {
 /// What one request is to carry.
 pub(super) struct Assignment {
     pub(super) token: AttemptToken,
+    /// Given before the lease.
+    pub(super) permit: Permit,
     pub(super) work: Vec<Work>,
     /// Leased with it, but sealed with another key.
     pub(super) unreadable: Vec<DeliveryId>,
@@ -47,11 +55,43 @@ impl Core {
     /// Hands over and records.
     pub(super) async fn turn(self: Arc<Self>, assignment: Assignment) -> Ended {
         crash_points::reach(Point::AfterAttemptRecord);
+        // The last look: what is on its way after this cannot be called back (decision 0004).
+        if !self.presenting.is_valid(assignment.permit) {
+            return self.hold_back(assignment).await;
+        }
         let (outcomes, took) = self.submit(&assignment).await;
         crash_points::reach(Point::AfterGatewayAnswer);
         let summary = Summary::of(&outcomes, self.settings.credentials);
+        // Before the record, which takes time: a free place of the lane may be about to present the same.
+        let rejection = matches!(summary.closing, Some(ClosingCause::Credentials(_)))
+            .then(|| self.presenting.reject());
         self.record(assignment, outcomes, &summary).await;
+        drop(rejection);
         Ended { took, summary }
+    }
+
+    /// Records that nothing was handed over, because the credentials have been rejected since the lease.
+    async fn hold_back(&self, assignment: Assignment) -> Ended {
+        let not_sent = || Outcome::NotSent {
+            reason: Reason::known(Reason::GATEWAY_CREDENTIALS_REJECTED),
+            code: None,
+        };
+        let outcomes = assignment.work.iter().map(|_| Some(not_sent())).collect();
+        let summary = Summary::of_held_back();
+        self.record(assignment, outcomes, &summary).await;
+        Ended {
+            took: None,
+            summary,
+        }
+    }
+
+    /// The other accounts of the administration, as they stand now.
+    pub(super) fn neighbours(&self, now: Timestamp) -> Vec<Neighbour> {
+        let lanes = self.store.lanes();
+        let neighbours = self.settings.neighbours.iter();
+        neighbours
+            .map(|neighbour| neighbour.at(now, lanes))
+            .collect()
     }
 
     /// A code that expires by then cannot be with the gateway in time.
@@ -71,22 +111,23 @@ impl Core {
             .checked_add(START_MARGIN)
             .unwrap_or(Timestamp::MAX);
         let in_time = |work: &&Work| work.expire_time > start_by;
+        // The code with the least time left decides for its batch; one that is held back so waits or expires alone.
+        let spare = work
+            .iter()
+            .filter(in_time)
+            .map(|work| work.expire_time.duration_since(must_outlive))
+            .min()
+            .and_then(|spare| Duration::try_from(spare).ok())
+            .unwrap_or_default();
+        let start_within = start_within(spare, self.settings.connect_timeout);
         let messages: Vec<Message> = work
             .iter()
             .filter(in_time)
-            .map(|work| message(work, now))
+            .map(|work| message(work, now, start_within))
             .collect();
         let (mut told, mut took) = (Vec::new(), None);
         if !messages.is_empty() {
             let begin = self.clock.uptime();
-            // The code with the least time left decides for its batch; one that is held back so waits or expires alone.
-            let start_within = work
-                .iter()
-                .filter(in_time)
-                .map(|work| work.expire_time.duration_since(must_outlive))
-                .min()
-                .and_then(|left| Duration::try_from(left).ok())
-                .unwrap_or_default();
             told = self.settings.gateway.submit(&messages, start_within).await;
             let duration = self.clock.uptime().saturating_sub(begin);
             notes::submitted(&self.settings.account, messages.len(), duration);
@@ -221,6 +262,17 @@ impl Summary {
         }
     }
 
+    /// Of a request that was not made: it says nothing about the gateway, and others may carry what it held.
+    fn of_held_back() -> Self {
+        Self {
+            failed: false,
+            answered: false,
+            not_sent: true,
+            failure: None,
+            closing: None,
+        }
+    }
+
     /// Of a request whose task did not come to its end.
     pub(super) fn of_lost_task() -> Self {
         Self {
@@ -240,13 +292,22 @@ fn failure(outcome: &Outcome) -> Option<&Reason> {
     }
 }
 
-fn message(work: &Work, now: Timestamp) -> Message {
+/// How long a connection may take to stand where the code has so much time to spare: half of it, so that some is left to be
+/// told as the message's validity, but never less than the least.
+fn start_within(spare: Duration, connect_timeout: Duration) -> Duration {
+    (spare / 2).clamp(spare.min(START_MARGIN), connect_timeout.max(START_MARGIN))
+}
+
+/// The validity is what is left when the connection stands as late as it may: the platform counts it from when it reads the
+/// request, and a code must not be called valid for longer than it is.
+fn message(work: &Work, now: Timestamp, start_within: Duration) -> Message {
+    let left = Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default();
     Message {
         delivery: work.id,
         recipient: work.recipient.clone(),
         text: work.text.clone(),
         sender: work.sender.clone(),
-        valid_for: Duration::try_from(work.expire_time.duration_since(now)).unwrap_or_default(),
+        valid_for: left.saturating_sub(start_within),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Must not know: proto, SQL, HTTP, configuration files, the async runtime. Everything secret masks itself in `Debug`.
 
 mod caller;
+mod certificate;
 pub mod certified;
 mod code;
 mod delivery;
@@ -18,6 +19,7 @@ mod sender;
 mod state;
 
 pub use caller::{Caller, Role, Scope};
+pub use certificate::{CertificateFacts, NotACertificate, Weakness, next_revocation_list};
 pub use code::{OneTimeCode, OneTimeCodeError, SecretText};
 pub use delivery::{Delivery, Encoding};
 pub use ids::{
@@ -30,10 +32,9 @@ pub use purpose::{Language, Purpose};
 pub use reason::Reason;
 pub use recipient::{Destination, Recipient, RecipientError, Region};
 pub use registry::{
-    AliasRecord, AliasStanding, AliasStatus, AliasUsability, AliasWarning, GatewayName,
-    NOTICE_DAYS, day_in_spain,
+    AliasRecord, AliasStanding, AliasStatus, AliasWarning, GatewayName, NOTICE_DAYS, day_in_spain,
 };
-pub use report::{News, Report, ReportPath, ReportedNumber, ReportedStatus};
+pub use report::{BareDigits, News, Report, ReportPath, ReportedNumber, ReportedStatus};
 pub use sender::{
     Alias, AliasError, COMMON_SENDER, EffectiveSender, INTERNATIONAL_SENDER, InternationalNumber,
     Sender,

@@ -33,6 +33,8 @@ impl Reason {
     pub const REPORTED_EXPIRED: &'static str = "REPORTED_EXPIRED";
     /// A report says that the message was rejected after the gateway had taken it.
     pub const REPORTED_REJECTED: &'static str = "REPORTED_REJECTED";
+    /// Between acceptance and submission its sender ceased to be usable, and no other way is left.
+    pub const ALIAS_NOT_USABLE: &'static str = "ALIAS_NOT_USABLE";
     /// Its time ran out before a gateway took it.
     pub const TIME_RAN_OUT: &'static str = "TIME_RAN_OUT";
 

@@ -64,25 +64,6 @@ impl GatewayName {
     }
 }
 
-/// Whether operators let an alias through on some day, whichever platform sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AliasUsability {
-    /// They do.
-    Usable,
-    /// Not before this day, the one after its inscription.
-    NotYet(Date),
-    /// Its pre-inscription has lapsed: this was its last day.
-    Lapsed(Date),
-    /// Its inscription has ended: this was its last day.
-    Ended(Date),
-    /// It is not inscribed: a draft, or asked for.
-    NotInscribed,
-    /// The registry has suspended it.
-    Suspended,
-    /// The registry has cancelled it.
-    Cancelled,
-}
-
 /// Something about an alias that its administration should look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AliasWarning {
@@ -158,8 +139,6 @@ impl AliasWarning {
 /// How an alias stands on some day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AliasStanding {
-    /// Whether operators let it through, whichever platform sends it.
-    pub usability: AliasUsability,
     /// What its administration should look at, in the order of [`AliasWarning`].
     pub warnings: Vec<AliasWarning>,
     /// Days until it may not be used any more, 0 on its last day; `None` where no end is known.
@@ -186,19 +165,18 @@ impl AliasRecord {
     /// Whether operators let the alias through on `today`, sent by this platform: inscribed before today, or pre-inscribed,
     /// neither lapsed nor ended, and the platform enabled for it (rule 1.2).
     pub fn is_usable(&self, today: Date, gateway: GatewayName) -> bool {
-        self.usability(today) == AliasUsability::Usable && self.enabled_gateways.contains(&gateway)
+        self.is_let_through(today) && self.enabled_gateways.contains(&gateway)
     }
 
     /// How it stands on `today`; `last_use` is the last day on which this installation sent under it.
     ///
     /// The registry suspends an alias that is not used for twelve months. Somebody else may have used it, so that is
-    /// warned about and not concluded: `usability` follows the record alone.
+    /// warned about and not concluded: whether it may be used follows from the record alone.
     pub fn standing(&self, today: Date, last_use: Option<Date>) -> AliasStanding {
-        let usability = self.usability(today);
         let days_left = self.last_day().map(|last| days_between(today, last).max(0));
         let used = self.used_or_inscribed(last_use);
         let mut warnings = Vec::new();
-        if usability == AliasUsability::Usable {
+        if self.is_let_through(today) {
             let is_near = |last: Option<Date>| {
                 last.is_some_and(|last| days_between(today, last) <= NOTICE_DAYS)
             };
@@ -213,34 +191,24 @@ impl AliasRecord {
             warnings.push(AliasWarning::NotUsable);
         }
         AliasStanding {
-            usability,
             warnings,
             days_left,
             days_unused: used.map(|day| days_between(day, today).max(0)),
         }
     }
 
-    fn usability(&self, today: Date) -> AliasUsability {
-        match self.status {
-            AliasStatus::Draft | AliasStatus::Requested => return AliasUsability::NotInscribed,
-            AliasStatus::Suspended => return AliasUsability::Suspended,
-            AliasStatus::Cancelled => return AliasUsability::Cancelled,
-            AliasStatus::Inscribed => match self.inscribed_on {
-                // Usable from the day after the inscription.
-                Some(day) if day < today => {}
-                Some(day) => return AliasUsability::NotYet(day.tomorrow().unwrap_or(day)),
-                None => return AliasUsability::NotInscribed,
-            },
-            AliasStatus::Preinscribed => match self.lapses_on {
-                Some(last) if today <= last => {}
-                Some(last) => return AliasUsability::Lapsed(last),
-                None => return AliasUsability::NotInscribed,
-            },
-        }
-        match self.ends_on {
-            Some(last) if last < today => AliasUsability::Ended(last),
-            _ => AliasUsability::Usable,
-        }
+    /// Whether operators let it through on that day, whichever platform sends it.
+    fn is_let_through(&self, today: Date) -> bool {
+        let has_begun = match self.status {
+            // Usable from the day after the inscription.
+            AliasStatus::Inscribed => self.inscribed_on.is_some_and(|day| day < today),
+            AliasStatus::Preinscribed => self.lapses_on.is_some_and(|last| today <= last),
+            AliasStatus::Draft
+            | AliasStatus::Requested
+            | AliasStatus::Suspended
+            | AliasStatus::Cancelled => false,
+        };
+        has_begun && self.ends_on.is_none_or(|last| today <= last)
     }
 
     /// The last day on which it may be used, where one is known.
@@ -348,38 +316,28 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_an_alias_from_use_is_told() {
-        use AliasUsability::{Cancelled, Ended, Lapsed, NotInscribed, NotYet, Suspended, Usable};
+    fn an_alias_is_let_through_while_its_record_says_so() {
         let mut ended = record(AliasStatus::Inscribed);
         ended.ends_on = Some(day("2026-09-30"));
-        let cases = [
-            (record(AliasStatus::Draft), "2026-09-01", NotInscribed),
-            (record(AliasStatus::Requested), "2026-09-01", NotInscribed),
-            (record(AliasStatus::Suspended), "2026-09-01", Suspended),
-            (record(AliasStatus::Cancelled), "2026-09-01", Cancelled),
-            (
-                record(AliasStatus::Inscribed),
-                "2026-08-03",
-                NotYet(day("2026-08-04")),
-            ),
-            (record(AliasStatus::Inscribed), "2026-08-04", Usable),
-            (
-                record(AliasStatus::Preinscribed),
-                "2026-11-04",
-                Lapsed(day("2026-11-03")),
-            ),
-            (ended.clone(), "2026-09-30", Usable),
-            (ended.clone(), "2026-10-01", Ended(day("2026-09-30"))),
-        ];
-        for (record, today, usability) in cases {
-            let standing = standing(&record, today, None);
-            assert_eq!(standing.usability, usability, "{:?} {today}", record.status);
-            assert_eq!(
-                standing.warnings.contains(&AliasWarning::NotUsable),
-                usability != Usable
-            );
+        for (record, today, is_usable) in [
+            (record(AliasStatus::Draft), "2026-09-01", false),
+            (record(AliasStatus::Requested), "2026-09-01", false),
+            (record(AliasStatus::Suspended), "2026-09-01", false),
+            (record(AliasStatus::Cancelled), "2026-09-01", false),
+            (record(AliasStatus::Inscribed), "2026-08-03", false),
+            (record(AliasStatus::Inscribed), "2026-08-04", true),
+            (record(AliasStatus::Preinscribed), "2026-11-03", true),
+            (record(AliasStatus::Preinscribed), "2026-11-04", false),
+            (ended.clone(), "2026-09-30", true),
+            (ended, "2026-10-01", false),
+        ] {
+            let told = format!("{:?} {today}", record.status);
+            let gateway = GatewayName::MensajeriaNegocios;
+            assert_eq!(record.is_usable(day(today), gateway), is_usable, "{told}");
+            let warnings = standing(&record, today, None).warnings;
+            let is_warned = warnings.contains(&AliasWarning::NotUsable);
+            assert_eq!(is_warned, !is_usable, "{told}");
         }
-        assert!(!ended.is_usable(day("2026-10-01"), GatewayName::MensajeriaNegocios));
     }
 
     #[test]
@@ -428,7 +386,7 @@ mod tests {
         ] {
             let standing = standing(&inscribed, today, last_use);
             assert_eq!(standing.warnings.first().copied(), warning, "{today}");
-            assert_eq!(standing.usability, AliasUsability::Usable);
+            assert!(!standing.warnings.contains(&AliasWarning::NotUsable));
         }
         let mut elsewhere = inscribed;
         elsewhere.last_used_on = Some(day("2027-08-01"));

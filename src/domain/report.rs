@@ -75,15 +75,23 @@ impl ReportedStatus {
     }
 }
 
+/// What digits without `+` or `00` in front are to a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareDigits {
+    /// Nine of them that may be a Spanish mobile number are one; others begin with the code of a country, as the nine of Andorra.
+    National,
+    /// They begin with the code of a country, however many they are.
+    WithCountry,
+}
+
 /// A number in whatever form a gateway writes it, brought to E.164 as far as that can be told. Masks itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReportedNumber(Box<str>);
 
 impl ReportedNumber {
-    /// Reads `+34600000001`, `0034600000001`, `34600000001` or `600000001`; `None` for what is no number at all.
-    ///
-    /// Nine digits are a Spanish number: the form in which the gateways take them.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Reads `+34600000001`, `0034600000001`, `34600000001` and, as the protocol has it, `600000001`; `None` for what is no
+    /// number at all.
+    pub fn parse(text: &str, bare: BareDigits) -> Option<Self> {
         let text = text.trim();
         let foreign = text.strip_prefix('+').or_else(|| text.strip_prefix("00"));
         let digits = foreign.unwrap_or(text);
@@ -92,9 +100,14 @@ impl ReportedNumber {
         if !is_number {
             return None;
         }
-        let e164 = match (foreign, digits.len()) {
-            (None, 9) => format!("+34{digits}"),
-            _ => format!("+{digits}"),
+        let is_national = bare == BareDigits::National
+            && foreign.is_none()
+            && digits.len() == 9
+            && digits.starts_with(['6', '7']);
+        let e164 = if is_national {
+            format!("+34{digits}")
+        } else {
+            format!("+{digits}")
         };
         Some(Self(e164.into()))
     }
@@ -152,11 +165,22 @@ mod tests {
             "600000001",
             " 600000001 ",
         ] {
-            let number = ReportedNumber::parse(form).unwrap();
+            let number = ReportedNumber::parse(form, BareDigits::National).unwrap();
             assert_eq!(number.expose_e164(), "+34600000001", "{form:?}");
         }
-        let abroad = ReportedNumber::parse("00351912345678").unwrap();
+        let abroad = ReportedNumber::parse("00351912345678", BareDigits::National).unwrap();
         assert_eq!(abroad.expose_e164(), "+351912345678");
+        for (form, bare, e164) in [
+            // Nine digits of Andorra and of New Caledonia.
+            ("376312345", BareDigits::National, "+376312345"),
+            ("376312345", BareDigits::WithCountry, "+376312345"),
+            ("687712345", BareDigits::WithCountry, "+687712345"),
+            ("34600000001", BareDigits::WithCountry, "+34600000001"),
+            ("0034600000001", BareDigits::WithCountry, "+34600000001"),
+        ] {
+            let number = ReportedNumber::parse(form, bare).unwrap();
+            assert_eq!(number.expose_e164(), e164, "{form} {bare:?}");
+        }
         for no_number in [
             "",
             "+",
@@ -165,7 +189,10 @@ mod tests {
             "+34 600 000 001",
             "1234567890123456",
         ] {
-            assert!(ReportedNumber::parse(no_number).is_none(), "{no_number:?}");
+            for bare in [BareDigits::National, BareDigits::WithCountry] {
+                let parsed = ReportedNumber::parse(no_number, bare);
+                assert!(parsed.is_none(), "{no_number:?}");
+            }
         }
         assert!(!format!("{abroad:?}").contains("912"));
     }

@@ -3,7 +3,9 @@
 //! Must not know: XML, JSON, whose account it is. Nothing of a citizen's answer or of a free text is kept.
 
 use super::{Callback, CallbackRequest};
-use crate::domain::{GatewayMessageId, News, Reason, Report, ReportedNumber, ReportedStatus};
+use crate::domain::{
+    BareDigits, DeliveryId, GatewayMessageId, News, Reason, Report, ReportedNumber, ReportedStatus,
+};
 
 /// Largest request that is read, in bytes. A report has some hundreds; the listener bounds what comes in at all.
 const LIMIT_BYTES: usize = 64 * 1024;
@@ -52,19 +54,35 @@ pub(super) struct ReportParts {
     pub(super) status: String,
 }
 
-/// What a well-formed report says, about the delivery that its address names, if it names one.
+/// What a well-formed report of Mensajería Negocios says, about the delivery that its address names, if it names one. Spanish
+/// numbers have nine digits there (confidence A).
 pub(super) fn report(request: &CallbackRequest<'_>, parts: &ReportParts) -> Callback {
+    about(
+        request.delivery,
+        parts,
+        BareDigits::National,
+        news(&parts.status),
+    )
+}
+
+/// What a report says, unless it says of no message that it is about it.
+pub(super) fn about(
+    delivery: Option<DeliveryId>,
+    parts: &ReportParts,
+    bare: BareDigits,
+    news: News,
+) -> Callback {
     let message_id = parts.message_id.as_deref();
     let message_id = message_id.and_then(GatewayMessageId::parse);
-    if request.delivery.is_none() && message_id.is_none() {
+    if delivery.is_none() && message_id.is_none() {
         return Callback::Dropped("report_about_no_message");
     }
     let recipient = parts.recipient.as_deref();
     Callback::Report(Report {
-        delivery: request.delivery,
+        delivery,
         message_id,
-        recipient: recipient.and_then(ReportedNumber::parse),
-        news: news(&parts.status),
+        recipient: recipient.and_then(|number| ReportedNumber::parse(number, bare)),
+        news,
         status: ReportedStatus::of(&parts.status),
     })
 }
@@ -153,7 +171,10 @@ mod tests {
                 found.message_id,
                 message_id.and_then(GatewayMessageId::parse)
             );
-            assert_eq!(found.recipient, ReportedNumber::parse("+34600000001"));
+            assert_eq!(
+                found.recipient,
+                ReportedNumber::parse("+34600000001", BareDigits::National)
+            );
             assert_eq!(found.status.as_str(), "Delivered");
         }
         for nobody in [None, Some(""), Some(" ")] {

@@ -47,8 +47,8 @@ pub struct Message {
     pub text: SecretText,
     /// The account's sender that goes on the wire.
     pub sender: Sender,
-    /// How long the code is still worth anything at the moment when it is handed over: travels as the message's validity
-    /// where the protocol can carry one.
+    /// How long the code is still worth anything when the connection stands as late as it may: travels as the message's
+    /// validity where the protocol can carry one.
     pub valid_for: Duration,
 }
 

@@ -9,15 +9,15 @@ use super::{
     answer::{Answer, parse_account, refuse, refuse_all},
     convert::{Fields, to_proto_duration, to_proto_time},
     proto::{
-        Account, AccountAlias, GetAccountRequest, GetAccountResponse, LaneState,
-        ListAccountsRequest, ListAccountsResponse, PauseAccountRequest, PauseAccountResponse,
-        ResumeAccountRequest, ResumeAccountResponse, account_service_server::AccountService,
+        self, Account, GetAccountRequest, GetAccountResponse, LaneState, ListAccountsRequest,
+        ListAccountsResponse, PauseAccountRequest, PauseAccountResponse, ResumeAccountRequest,
+        ResumeAccountResponse, account_service_server::AccountService,
     },
 };
 use crate::{
     domain::{AccountId, Dir3},
     intake::Refusal,
-    status::{AccountStatus, AliasStatus, DEFAULT_PAGE_SIZE, LaneClosure, MAX_PAGE_SIZE},
+    status::{AccountAlias, AccountStatus, DEFAULT_PAGE_SIZE, LaneClosure, MAX_PAGE_SIZE},
 };
 
 /// The service.
@@ -29,7 +29,7 @@ impl Accounts {
     }
 
     async fn list(&self, request: Request<ListAccountsRequest>) -> Answer<ListAccountsResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
         let page_size = fields.page_size(message.page_size);
@@ -71,7 +71,7 @@ impl AccountService for Accounts {
     }
 
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Answer<GetAccountResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.get(&caller, &id);
         let account = self
@@ -85,7 +85,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<PauseAccountRequest>,
     ) -> Answer<PauseAccountResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.pause(&caller, &id);
         let account = self
@@ -100,7 +100,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<ResumeAccountRequest>,
     ) -> Answer<ResumeAccountResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_account(&request.get_ref().name)?;
         let account = self.0.accounts.resume(&caller, &id);
         let account = self
@@ -168,10 +168,10 @@ fn to_proto_account(status: &AccountStatus) -> Account {
     }
 }
 
-fn to_proto_alias(status: &AliasStatus) -> AccountAlias {
+fn to_proto_alias(status: &AccountAlias) -> proto::AccountAlias {
     let record = status.record.as_ref();
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
-    AccountAlias {
+    proto::AccountAlias {
         alias: status.alias.as_str().to_owned(),
         status: record
             .map(|record| record.status.as_str().to_owned())

@@ -6,6 +6,7 @@ use std::{
     fmt,
     future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -17,10 +18,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
+use super::tls::{PeerCertificate, ServerTls};
 use crate::telemetry::names;
 
 /// What every HTTP/2 client sends first: the preface of 24 bytes and the head of a SETTINGS frame (RFC 9113, 3.4).
@@ -44,6 +48,10 @@ struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
     limits: ConnectionLimits,
+    /// `None` on loopback alone.
+    tls: Option<Arc<ServerTls>>,
+    /// Connections that do not speak TLS yet; each holds its place.
+    handshakes: JoinSet<Option<Connection>>,
     is_full: bool,
 }
 
@@ -52,12 +60,15 @@ struct Door {
 /// would hang until its deadline.
 pub fn accept_within(
     limits: ConnectionLimits,
+    tls: Option<Arc<ServerTls>>,
     listener: TcpListener,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let door = Door {
         places: Arc::new(Semaphore::new(limits.max_connections)),
         listener,
         limits,
+        tls,
+        handshakes: JoinSet::new(),
         is_full: false,
     };
     stream::unfold(door, |mut door| async {
@@ -69,13 +80,23 @@ pub fn accept_within(
 impl Door {
     async fn accept(&mut self) -> Connection {
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::error!(%error, "grpc: no connection can be accepted; are there file descriptors (LimitNOFILE)?");
-                    tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+            let stream = tokio::select! {
+                // Those that have got far come first.
+                biased;
+                Some(greeted) = self.handshakes.join_next() => {
+                    if let Ok(Some(connection)) = greeted {
+                        return connection;
+                    }
                     continue;
                 }
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::error!(%error, "grpc: no connection can be accepted; are there file descriptors (LimitNOFILE)?");
+                        tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+                        continue;
+                    }
+                },
             };
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
                 self.refuse();
@@ -84,12 +105,12 @@ impl Door {
             self.is_full = false;
             // A connection that is gone already tells so when it is read.
             let _ = stream.set_nodelay(true);
-            metrics::gauge!(names::GRPC_CONNECTIONS).increment(1.0);
-            return Connection {
-                stream,
-                arriving: Some(Arriving::begin(&self.limits)),
-                _place: place,
+            let place = Place::taken(place);
+            let Some(tls) = &self.tls else {
+                return Connection::plain(stream, place, &self.limits);
             };
+            let greeting = greet(stream, place, Arc::clone(tls), self.limits.clone());
+            self.handshakes.spawn(greeting);
         }
     }
 
@@ -135,25 +156,107 @@ impl fmt::Debug for Arriving {
     }
 }
 
-/// A connection that holds one of the places.
+/// One of the places for connections, until it is dropped.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
-    arriving: Option<Arriving>,
-    _place: OwnedSemaphorePermit,
+struct Place(#[allow(dead_code)] OwnedSemaphorePermit); // held, never read
+
+impl Place {
+    fn taken(permit: OwnedSemaphorePermit) -> Self {
+        metrics::gauge!(names::GRPC_CONNECTIONS).increment(1.0);
+        Self(permit)
+    }
 }
 
-impl Drop for Connection {
+impl Drop for Place {
     fn drop(&mut self) {
         metrics::gauge!(names::GRPC_CONNECTIONS).decrement(1.0);
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+/// Speaks TLS on a connection; `None` where the peer does not, takes too long, or shows no certificate that is trusted. It is
+/// not told which.
+async fn greet(
+    stream: TcpStream,
+    place: Place,
+    tls: Arc<ServerTls>,
+    limits: ConnectionLimits,
+) -> Option<Connection> {
+    let address = stream.peer_addr().ok();
+    let failed = |cause| {
+        metrics::counter!(names::GRPC_HANDSHAKES_FAILED, "cause" => cause).increment(1);
+    };
+    let greeted = tokio::select! {
+        greeted = tls.acceptor().accept(stream) => greeted,
+        () = tokio::time::sleep(limits.arrival_timeout) => {
+            failed("timeout");
+            return None;
+        }
+        () = limits.closing.cancelled() => return None,
+    };
+    let stream = match greeted {
+        Ok(stream) => stream,
+        Err(error) => {
+            failed("refused");
+            tracing::debug!(%error, "grpc: a TLS handshake failed");
+            return None;
+        }
+    };
+    let chain = stream.get_ref().1.peer_certificates()?;
+    let certificate = Arc::new(PeerCertificate::of(chain)?);
+    Some(Connection {
+        stream: Transport::Tls(Box::new(stream)),
+        peer: Peer {
+            address,
+            certificate: Some(certificate),
+        },
+        arriving: Some(Arriving::begin(&limits)),
+        _place: place,
+    })
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Where it is.
+    pub(super) address: Option<SocketAddr>,
+    /// What it has shown, where TLS is spoken.
+    pub(super) certificate: Option<Arc<PeerCertificate>>,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection that holds one of the places.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Transport,
+    peer: Peer,
+    arriving: Option<Arriving>,
+    _place: Place,
+}
+
+impl Connection {
+    fn plain(stream: TcpStream, place: Place, limits: &ConnectionLimits) -> Self {
+        Self {
+            peer: Peer {
+                address: stream.peer_addr().ok(),
+                certificate: None,
+            },
+            stream: Transport::Plain(stream),
+            arriving: Some(Arriving::begin(limits)),
+            _place: place,
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -164,7 +267,10 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
         let Some(arriving) = &mut self.arriving else {
             return read;
         };
@@ -185,7 +291,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -193,18 +302,30 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::Delivery,
     intake::{Preview, Refusal},
-    status::Following,
+    status::{Following, Watched},
     telemetry::names,
 };
 
@@ -42,7 +42,7 @@ impl Deliveries {
         request: Request<CreateDeliveryRequest>,
     ) -> Answer<CreateDeliveryResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let (id, parsed) = create_request(request.into_inner()).map_err(refuse_all)?;
         let accepted = self
             .0
@@ -58,7 +58,7 @@ impl Deliveries {
     }
 
     async fn get(&self, request: Request<GetDeliveryRequest>) -> Answer<GetDeliveryResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_delivery(&request.get_ref().name)?;
         let delivery = self.0.status.get(&caller, id).await.map_err(refuse)?;
         Ok(Response::new(GetDeliveryResponse {
@@ -70,7 +70,7 @@ impl Deliveries {
         &self,
         request: Request<ListDeliveriesRequest>,
     ) -> Answer<ListDeliveriesResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let message = request.get_ref();
         let (filter, page_size) = list_request(message).map_err(refuse_all)?;
         let token = Some(message.page_token.as_str()).filter(|token| !token.is_empty());
@@ -90,7 +90,7 @@ impl Deliveries {
         &self,
         request: Request<CancelDeliveryRequest>,
     ) -> Answer<CancelDeliveryResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_delivery(&request.get_ref().name)?;
         let delivery = self.0.intake.cancel(&caller, id).await.map_err(refuse)?;
         tracing::info!(delivery = %delivery.id, "grpc: cancelled");
@@ -134,9 +134,13 @@ impl DeliveryService for Deliveries {
         request: Request<WatchDeliveryRequest>,
     ) -> Answer<Self::WatchDeliveryStream> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let id = parse_delivery(&request.get_ref().name)?;
-        let place = self.0.watch_places.take().map_err(refuse)?;
+        let place = self
+            .0
+            .watch_places
+            .take(Watched::One, &caller.name)
+            .map_err(refuse)?;
         let following = self.0.status.watch(&caller, id).await.map_err(refuse)?;
         let stop = self.0.stop.clone();
         let states = stream::unfold(Some((following, stop, place)), |watching| async {
@@ -174,7 +178,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<PreviewDeliveryRequest>,
     ) -> Answer<PreviewDeliveryResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse)?;
+        let caller = self.0.identify(&request).map_err(refuse)?;
         let parsed = preview_request(request.into_inner()).map_err(refuse_all)?;
         let preview = self.0.intake.preview(&caller, &parsed).map_err(refuse)?;
         Ok(Response::new(to_proto_preview(preview)))

@@ -1,35 +1,66 @@
 //! Who calls: the configured caller behind a connection.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use tonic::{Request, transport::server::TcpConnectInfo};
+use jiff::Timestamp;
+use tonic::Request;
 
+use super::{
+    connections::Peer,
+    tls::{PeerCertificate, ServerTls},
+};
 use crate::{domain::Caller, intake::Refusal};
 
 /// The configured callers.
-#[derive(Debug, Default)]
-pub struct Callers {
-    loopback: Option<Arc<Caller>>,
+#[derive(Debug)]
+pub enum Callers {
+    /// Without TLS there is at most one: whoever connects over loopback.
+    OverLoopback(Option<Arc<Caller>>),
+    /// By a name in the certificate that the caller has shown.
+    ByCertificate {
+        /// DNS or URI name → caller; compared byte for byte.
+        names: HashMap<Box<str>, Arc<Caller>>,
+        /// Judges certificates.
+        tls: Arc<ServerTls>,
+    },
 }
 
 impl Callers {
-    /// Without TLS there is one caller: whoever connects over loopback.
-    pub fn over_loopback(caller: Option<Caller>) -> Self {
-        Self {
-            loopback: caller.map(Arc::new),
-        }
+    /// The caller behind a request at `now`; never says which check failed.
+    pub(super) fn identify<T>(
+        &self,
+        request: &Request<T>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Refusal> {
+        let peer = request.extensions().get::<Peer>();
+        let caller = match self {
+            Self::OverLoopback(caller) => caller
+                .as_ref()
+                .filter(|_| peer.is_some_and(Peer::is_on_loopback)),
+            Self::ByCertificate { names, tls } => peer
+                .and_then(|peer| peer.certificate.as_deref())
+                .filter(|certificate| tls.trusts(certificate, now))
+                .and_then(|certificate| caller_of(certificate, names)),
+        };
+        caller.cloned().ok_or(Refusal::Unauthenticated)
     }
+}
 
-    /// The caller behind a request; never says which check failed.
-    pub(super) fn identify<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Refusal> {
-        let over_loopback = request
-            .extensions()
-            .get::<TcpConnectInfo>()
-            .and_then(TcpConnectInfo::remote_addr)
-            .is_some_and(|peer| peer.ip().is_loopback());
-        match &self.loopback {
-            Some(caller) if over_loopback => Ok(Arc::clone(caller)),
-            _ => Err(Refusal::Unauthenticated),
-        }
+impl Peer {
+    fn is_on_loopback(&self) -> bool {
+        self.address
+            .is_some_and(|address| address.ip().is_loopback())
     }
+}
+
+/// The one caller whom a certificate names; one that names two is nobody's.
+fn caller_of<'a>(
+    certificate: &PeerCertificate,
+    names: &'a HashMap<Box<str>, Arc<Caller>>,
+) -> Option<&'a Arc<Caller>> {
+    let mut callers = certificate.names.iter().filter_map(|name| names.get(name));
+    let first = callers.next()?;
+    callers
+        .all(|other| Arc::ptr_eq(first, other))
+        .then_some(first)
 }

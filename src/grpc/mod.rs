@@ -12,23 +12,26 @@ mod deliveries;
 mod identity;
 mod redacted;
 mod refusals;
+mod tls;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::server::Router};
+use tonic::{Request, service::Routes, transport::server::Router};
 
 use crate::{
     certified::{Certified, Events},
     clock::Clock,
-    intake::Intake,
+    domain::Caller,
+    intake::{Intake, Refusal},
     status::{AccountStatuses, Feed, Status, WatchPlaces},
 };
 
 pub use connections::{ConnectionLimits, accept_within};
 pub use convert::{create_request, list_request, preview_request};
 pub use identity::Callers;
+pub use tls::{ServerTls, TlsExpiry, TlsMaterial, TlsProblem};
 
 /// The generated protocol.
 #[allow(missing_docs, clippy::all, clippy::pedantic)] // written by tonic-prost-build from proto/, which has the comments
@@ -106,6 +109,13 @@ pub struct Services {
     pub default_deadline: Duration,
     /// Cancelled when the service stops: streams end and nothing new is taken.
     pub stop: CancellationToken,
+}
+
+impl Services {
+    /// The caller behind a request.
+    fn identify<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Refusal> {
+        self.callers.identify(request, self.clock.now())
+    }
 }
 
 /// Name of the delivery service, for health.

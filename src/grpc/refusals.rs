@@ -5,7 +5,11 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{intake::Refusal, status::StatusError, telemetry::names};
+use crate::{
+    intake::Refusal,
+    status::{StatusError, Watched},
+    telemetry::names,
+};
 
 /// Domain of the reasons in `google.rpc.ErrorInfo`.
 pub(super) const DOMAIN: &str = "clave-otp";
@@ -28,6 +32,9 @@ pub(super) fn status_of_all(first: &Refusal, others: &[Refusal]) -> Status {
         if let Some(field) = refusal.about_field() {
             details.add_bad_request_violation(field, refusal.to_string());
         }
+    }
+    if let Refusal::CallerLimit { caller, .. } = first {
+        details.add_quota_failure_violation(format!("callers/{caller}"), first.to_string());
     }
     if let Some(delay) = retry_after(first) {
         details.set_retry_info(Some(delay));
@@ -52,9 +59,10 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::AdministrationNotAvailable => Code::PermissionDenied,
         // As etcd answers for a revision that it has compacted: the place is right, but the log begins later.
         Refusal::ResumeTokenExpired => Code::OutOfRange,
-        Refusal::CannotArriveInTime | Refusal::WatcherTooSlow | Refusal::TooManyWatchers => {
-            Code::ResourceExhausted
-        }
+        Refusal::CannotArriveInTime
+        | Refusal::WatcherTooSlow
+        | Refusal::TooManyWatchers { .. }
+        | Refusal::CallerLimit { .. } => Code::ResourceExhausted,
         Refusal::AccountPaused
         | Refusal::AccountCredentialsRejected
         | Refusal::AccountNoCredit
@@ -87,7 +95,19 @@ impl From<StatusError> for Refusal {
             StatusError::ResumeToken(error) => Self::field("resume_token", error.to_string()),
             StatusError::ResumeTokenExpired => Self::ResumeTokenExpired,
             StatusError::WatcherTooSlow => Self::WatcherTooSlow,
-            StatusError::TooManyWatchers => Self::TooManyWatchers,
+            StatusError::TooManyWatchers(Watched::One) => Self::TooManyWatchers {
+                key: "grpc.max_watchers",
+            },
+            StatusError::TooManyWatchers(Watched::All) => Self::TooManyWatchers {
+                key: "grpc.max_watchers_of_all",
+            },
+            StatusError::CallerWatches { watched, caller } => Self::CallerLimit {
+                caller,
+                key: match watched {
+                    Watched::One => "grpc.max_watchers_per_caller",
+                    Watched::All => "grpc.max_watchers_of_all_per_caller",
+                },
+            },
             StatusError::PageToken(error) => Self::field("page_token", error.to_string()),
             StatusError::Store(error) => error.into(),
         }
@@ -106,7 +126,9 @@ mod tests {
             Refusal::CannotArriveInTime,
             Refusal::AccountPaused,
             Refusal::WatcherTooSlow,
-            Refusal::TooManyWatchers,
+            Refusal::TooManyWatchers {
+                key: "grpc.max_watchers",
+            },
             Refusal::ShuttingDown,
             Refusal::AccountCredentialsRejected,
             Refusal::AccountNoCredit,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     intake::Refusal,
-    status::{Told, WatchPlace, Watching},
+    status::{Told, WatchPlace, Watched, Watching},
 };
 
 /// Messages made ahead of what the connection takes.
@@ -32,11 +32,14 @@ pub(super) async fn all(
     request: &Request<WatchDeliveriesRequest>,
 ) -> Answer<WatchDeliveriesStream> {
     services.refuse_when_stopping()?;
-    let caller = services.callers.identify(request).map_err(refuse)?;
+    let caller = services.identify(request).map_err(refuse)?;
     let message = request.get_ref();
     let administration = watch_request(message).map_err(refuse_all)?;
     let token = Some(message.resume_token.as_str()).filter(|token| !token.is_empty());
-    let place = services.watch_places.take().map_err(refuse)?;
+    let place = services
+        .watch_places
+        .take(Watched::All, &caller.name)
+        .map_err(refuse)?;
     let watching = services
         .feed
         .watch(&caller, administration, token)

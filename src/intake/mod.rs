@@ -116,7 +116,7 @@ impl Intake {
         };
         let now = self.clock.now();
         let delivery = DeliveryId::new(now);
-        match self.prepare(administration, request, now, lot_of(delivery)) {
+        match self.prepare(administration, request, now, Draw::of(delivery)) {
             Ok(preview) => {
                 let new = new_delivery(delivery, key, request, &preview, now);
                 self.store.accept(new).await?.try_into()
@@ -131,8 +131,7 @@ impl Intake {
     /// Answers what [`Self::accept`] would do, without storing or sending anything.
     pub fn preview(&self, caller: &Caller, request: &Request) -> Result<Preview<'_>, Refusal> {
         let administration = self.authorize(caller, request)?;
-        // The lot of a code that goes by the book.
-        self.prepare(administration, request, self.clock.now(), 0)
+        self.prepare(administration, request, self.clock.now(), Draw::Preview)
     }
 
     /// Withdraws a delivery that has not been submitted.
@@ -161,7 +160,7 @@ impl Intake {
         administration: &'a Administration,
         request: &Request,
         now: Timestamp,
-        lot: u8,
+        draw: Draw,
     ) -> Result<Preview<'a>, Refusal> {
         let left = self.time_left(request.expire_time, now)?;
         let mut ways = routing::ways(
@@ -173,7 +172,20 @@ impl Intake {
                 today: day_in_spain(now),
             },
         )?;
-        routing::draw(&mut ways, |account| self.share_of(account, now), lot);
+        let share = |account: &AccountId| self.share_of(account, now);
+        let lanes = self.store.lanes();
+        match draw {
+            // The lot of a code that goes by the book.
+            Draw::Preview => routing::draw(&mut ways, share, |_| false, 0),
+            Draw::Lot(lot) => {
+                routing::draw(
+                    &mut ways,
+                    share,
+                    |account| lanes.takes_a_probe(account),
+                    lot,
+                );
+            }
+        }
         let mut ways = ways.into_iter();
         // One at least, or there would have been a refusal.
         let route = ways.next().ok_or(Refusal::SenderNotAllowed)?;
@@ -272,9 +284,20 @@ fn content(request: &Request) -> Content {
     })
 }
 
-/// A number from 0 to 99 that nobody can foresee: of the delivery's random bits.
-fn lot_of(delivery: DeliveryId) -> u8 {
-    delivery.as_bytes()[15] % 100
+/// How the first of several ways is found.
+#[derive(Debug, Clone, Copy)]
+enum Draw {
+    /// For a code that will come: by a number from 0 to 99.
+    Lot(u8),
+    /// For one that will not: it can try no platform.
+    Preview,
+}
+
+impl Draw {
+    /// By a number that nobody can foresee: of the delivery's random bits.
+    fn of(delivery: DeliveryId) -> Self {
+        Self::Lot(delivery.as_bytes()[15] % 100)
+    }
 }
 
 fn way_of(route: &Route<'_>) -> Way {

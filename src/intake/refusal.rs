@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    domain::{DeliveryState, RecipientError},
+    domain::{CallerName, DeliveryState, RecipientError},
     routing::NoRoute,
     store::StoreError,
     text::TextRefusal,
@@ -107,9 +107,20 @@ pub enum Refusal {
         "the client did not read the changes as fast as they came (grpc.watch_buffer); watch again with the last resume_token"
     )]
     WatcherTooSlow,
-    /// All places for watches are taken.
-    #[error("too many watches are open (grpc.max_watchers); close some, or try again")]
-    TooManyWatchers,
+    /// All places for watches of this kind are taken.
+    #[error("too many such watches are open ({key}); close some, or try again")]
+    TooManyWatchers {
+        /// The key of their limit.
+        key: &'static str,
+    },
+    /// The caller has all that one caller may have at a time.
+    #[error("this caller has as many as one caller may ({key}); close some, or try again")]
+    CallerLimit {
+        /// Which caller.
+        caller: CallerName,
+        /// The key of the limit.
+        key: &'static str,
+    },
     /// No or unknown client certificate.
     #[error("no caller is known by this connection")]
     Unauthenticated,
@@ -153,7 +164,8 @@ impl Refusal {
             Self::TooLateToCancel(_) => "TOO_LATE_TO_CANCEL",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
             Self::WatcherTooSlow => "WATCHER_TOO_SLOW",
-            Self::TooManyWatchers => "TOO_MANY_WATCHERS",
+            Self::TooManyWatchers { .. } => "TOO_MANY_WATCHERS",
+            Self::CallerLimit { .. } => "CALLER_LIMIT",
             Self::Unauthenticated => "UNAUTHENTICATED",
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Must not know: clocks, I/O, texts, stores.
 
+mod drawing;
 #[cfg(test)]
 mod properties;
 
@@ -11,9 +12,11 @@ use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::domain::{
-    AccountId, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language, OriginHost,
-    Recipient, Region, Sender,
+    AccountId, Alias, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language,
+    OriginHost, Recipient, Region, Sender,
 };
+
+pub use drawing::draw;
 
 /// What an administration is to the routing of its codes.
 #[derive(Debug, Clone)]
@@ -187,21 +190,6 @@ pub fn ways<'a>(
     }
 }
 
-/// Puts the way that is to be tried first at the front; the others keep their order.
-///
-/// `share` tells for an account what part of new codes it is to be offered, in hundredths, and `lot` is drawn anew for each
-/// code, 0 to 99. Where all accounts are down to nothing the first keeps its place.
-pub fn draw(ways: &mut [Route<'_>], share: impl Fn(&AccountId) -> u8, lot: u8) {
-    if ways.len() < 2 {
-        return;
-    }
-    let drawn = ways
-        .iter()
-        .position(|route| lot < share(&route.account.id))
-        .unwrap_or(0);
-    ways[..=drawn].rotate_right(1);
-}
-
 /// The way over one account, if it is lawful; under `preferred`, or else the account's own default, where the caller does not
 /// ask for a sender.
 fn way<'a>(
@@ -238,6 +226,28 @@ fn way<'a>(
         effective_sender,
         destination,
     })
+}
+
+/// What goes out today to Spanish numbers in the place of each of the account's aliases: the alias itself or the common number;
+/// one that may not go out at all is not listed.
+pub fn lawful_aliases(
+    administration: &Administration,
+    account: &Account,
+    today: Date,
+) -> Vec<(Alias, Sender)> {
+    let lawful = |sender: &Sender| match sender {
+        Sender::Alias(alias) => {
+            let goes = lawful_sender(administration, account, sender, today).ok()?;
+            Some((alias.clone(), goes.clone()))
+        }
+        Sender::Common | Sender::International(_) => None,
+    };
+    let senders = account.senders.iter();
+    let others = senders.filter(|sender| **sender != account.default_sender);
+    std::iter::once(&account.default_sender)
+        .chain(others)
+        .filter_map(lawful)
+        .collect()
 }
 
 /// The sender that reaches a Spanish number: the chosen one, unless operators would block it without a word.
@@ -278,11 +288,11 @@ impl International {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::{Alias, AliasStatus, InternationalNumber};
+    use crate::domain::{AliasStatus, InternationalNumber};
 
     fn choose<'a>(
         administration: &'a Administration,
@@ -300,7 +310,7 @@ mod tests {
         ways(administration, &ask).map(|ways| ways[0].clone())
     }
 
-    fn administration() -> Administration {
+    pub(super) fn administration() -> Administration {
         let alias = Sender::parse("ClaveMadrid").unwrap();
         Administration {
             dir3: Dir3::parse("L01280796").unwrap(),

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     StatusError,
-    alias_watch::{AliasStatus, AliasWatch},
+    alias_watch::{AccountAlias, AliasWatch},
 };
 
 /// What is known of an account from its configuration.
@@ -48,7 +48,7 @@ pub struct AccountStatus {
     /// What its lane says of itself; `None` before it has started.
     pub report: Option<LaneReport>,
     /// How its aliases stand.
-    pub aliases: Vec<AliasStatus>,
+    pub aliases: Vec<AccountAlias>,
 }
 
 /// The accounts of the installation.

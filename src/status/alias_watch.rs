@@ -19,8 +19,8 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{
-        AccountId, Alias, AliasRecord, AliasStanding, AliasUsability, AliasWarning, GatewayName,
-        Sender, day_in_spain,
+        AccountId, Alias, AliasRecord, AliasStanding, AliasWarning, GatewayName, Sender,
+        day_in_spain,
     },
     store::{Store, StoreError},
     telemetry::names,
@@ -40,7 +40,7 @@ const ALIASES_AT_A_TIME: usize = 500;
 
 /// An alias of an account, and how it stands.
 #[derive(Debug, Clone)]
-pub struct AliasStatus {
+pub struct AccountAlias {
     /// The alias.
     pub alias: Alias,
     /// What the registry says; `None` where the administration has no record of it, so that it counts as not inscribed.
@@ -104,7 +104,7 @@ impl AliasWatch {
     pub async fn of_account(
         &self,
         profile: &AccountProfile,
-    ) -> Result<Vec<AliasStatus>, StoreError> {
+    ) -> Result<Vec<AccountAlias>, StoreError> {
         let aliases: Vec<(AccountId, Alias)> = aliases_of(profile)
             .map(|alias| (profile.id.clone(), alias.clone()))
             .collect();
@@ -231,13 +231,12 @@ impl AliasWatch {
         alias: Alias,
         last_use: Option<Timestamp>,
         today: Date,
-    ) -> AliasStatus {
+    ) -> AccountAlias {
         let record = profile.aliases.iter().find(|record| record.alias == alias);
         let last_use = last_use.map(day_in_spain);
         let mut standing = match record {
             Some(record) => record.standing(today, last_use),
             None => AliasStanding {
-                usability: AliasUsability::NotInscribed,
                 warnings: vec![AliasWarning::NotUsable],
                 days_left: None,
                 days_unused: None,
@@ -251,7 +250,7 @@ impl AliasWatch {
             standing.warnings.push(AliasWarning::ProbablyBlocked);
         }
         let recorded = record.and_then(|record| record.last_used_on);
-        AliasStatus {
+        AccountAlias {
             record: record.cloned(),
             is_usable,
             last_used_on: last_use.max(recorded),
@@ -276,7 +275,7 @@ fn aliases_of(profile: &AccountProfile) -> impl Iterator<Item = &Alias> {
 }
 
 /// Sets the gauges of one alias.
-fn show(account: &AccountId, status: &AliasStatus) {
+fn show(account: &AccountId, status: &AccountAlias) {
     let gauge = |name: &'static str, value: f64| {
         metrics::gauge!(
             name,

@@ -15,9 +15,11 @@ use crate::{
     telemetry::names,
 };
 
-/// Most changes read at a time.
+/// Most changes read at a time. No key: it bounds how long a reader of the store is busy and what is held for one watcher, and is seen
+/// by nobody; who is further behind reads again.
 const PAGE: NonZeroU32 = NonZeroU32::new(200).unwrap();
-/// Reads of those who catch up, at a time: whoever asks for one delivery must find a reader of the store free.
+/// Reads of those who catch up, at a time. No key: with one more than this, those who catch up could hold both readers of the store,
+/// and whoever asks for one delivery must find one free.
 const CATCHING_UP_AT_A_TIME: usize = 1;
 /// Rest after a read that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

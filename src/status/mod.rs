@@ -18,16 +18,16 @@ use thiserror::Error;
 
 use crate::{
     clock::Clock,
-    domain::{Caller, Delivery, DeliveryId, DeliveryState, Role, Scope},
+    domain::{Caller, CallerName, Delivery, DeliveryId, DeliveryState, Role, Scope},
     store::{DeliveryWatch, Store, StoreError},
 };
 
 pub use crate::store::{LaneClosure, LaneReport, ListFilter};
 pub use accounts::{AccountProfile, AccountStatus, AccountStatuses};
-pub use alias_watch::{AliasStatus, AliasWatch};
+pub use alias_watch::{AccountAlias, AliasWatch};
 pub use feed::{Feed, FeedSettings, Tailer};
 pub use page::{PageToken, PageTokenError};
-pub use places::{WatchPlace, WatchPlaces};
+pub use places::{WatchLimits, WatchPlace, WatchPlaces, Watched};
 pub use retention::forget_old_changes;
 pub use token::{ResumeToken, ResumeTokenError};
 pub use watching::{Told, Watching};
@@ -65,9 +65,17 @@ pub enum StatusError {
     /// The client of a watch does not read.
     #[error("the watcher did not read what it was told")]
     WatcherTooSlow,
-    /// All places for watches are taken.
-    #[error("all places for watches are taken")]
-    TooManyWatchers,
+    /// All places for watches of this kind are taken.
+    #[error("all places for such watches are taken")]
+    TooManyWatchers(Watched),
+    /// The caller has taken all places that one caller may.
+    #[error("the caller has as many such watches as one caller may")]
+    CallerWatches {
+        /// What it watches.
+        watched: Watched,
+        /// Which caller.
+        caller: CallerName,
+    },
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

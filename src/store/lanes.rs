@@ -142,14 +142,14 @@ impl LaneReport {
         self.is_well() && !self.share.is_nothing()
     }
 
-    /// What the lane is to be offered of new codes at `now`, in hundredths: all of the next one while it looks for a message
-    /// to try its gateway with.
+    /// What the lane is to be offered of new codes at `now`, in hundredths.
     pub fn share_at(&self, now: Timestamp) -> u8 {
-        match (self.closed, self.probing) {
-            (Some(_), _) => 0,
-            (None, true) => 100,
-            (None, false) => self.share.at(now),
-        }
+        self.closed.map_or(self.share.at(now), |_| 0)
+    }
+
+    /// Whether the lane looks for one message, whatever its share, to try its gateway with.
+    pub const fn wants_a_probe(&self) -> bool {
+        self.probing && self.closed.is_none()
     }
 
     /// How long a request is expected to take at `now`. What was measured is believed less and less: it halves every
@@ -226,6 +226,16 @@ impl Lanes {
         self.reports().get(account).cloned()
     }
 
+    /// Whether the lane looks for one message to try its gateway with; the first who asks is told so, and is to bring it. The
+    /// lane asks anew after a while where nothing comes.
+    pub fn takes_a_probe(&self, account: &AccountId) -> bool {
+        let mut reports = self.reports();
+        let wanting = reports
+            .get_mut(account)
+            .filter(|report| report.wants_a_probe());
+        wanting.map(|report| report.probing = false).is_some()
+    }
+
     /// Tells when any lane has reported.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
@@ -236,12 +246,12 @@ impl Lanes {
         self.0.turned.subscribe()
     }
 
-    /// The accounts whose lanes have reported, with whether each is well.
-    pub fn wellness(&self) -> Vec<(AccountId, bool)> {
+    /// The last reports of all lanes that have reported.
+    pub fn all(&self) -> Vec<(AccountId, LaneReport)> {
         let reports = self.reports();
         reports
             .iter()
-            .map(|(account, report)| (account.clone(), report.is_well()))
+            .map(|(account, report)| (account.clone(), report.clone()))
             .collect()
     }
 
@@ -336,20 +346,30 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_lane_is_offered_nothing_and_a_probing_one_the_next_code() {
+    fn a_closed_lane_is_offered_nothing_and_a_probing_one_a_single_code() {
         let now = Timestamp::UNIX_EPOCH;
         let probing = LaneReport {
             share: Share::resting(),
             probing: true,
             ..report()
         };
-        assert_eq!(probing.share_at(now), 100);
+        assert_eq!(probing.share_at(now), 0);
         assert!(!probing.may_take_over());
+        let (account, lanes) = (AccountId::parse("madrid-mn").unwrap(), Lanes::default());
+        assert!(!lanes.takes_a_probe(&account), "it has not reported");
+        lanes.publish(&account, probing.clone());
+        let told = [(); 3].map(|()| lanes.takes_a_probe(&account));
+        assert_eq!(told, [true, false, false], "whoever comes first");
+        lanes.publish(&account, probing.clone());
+        assert!(lanes.takes_a_probe(&account), "the lane asked anew");
+
         let closed = LaneReport {
             closed: Some(LaneClosure::Paused),
             ..probing
         };
         assert_eq!(closed.share_at(now), 0);
+        lanes.publish(&account, closed);
+        assert!(!lanes.takes_a_probe(&account));
         assert_eq!(report().share_at(now), 100);
     }
 

@@ -36,7 +36,7 @@ pub use content::Content;
 pub use health::{Health, Trouble};
 pub use lanes::{LaneReport, Lanes, Share};
 pub use reports::{Applied, NewReport, ReportEffect};
-pub use ways::{HandOver, Neighbour, Way, Which};
+pub use ways::{HandOver, Lawful, Neighbour, Way, Which};
 
 /// Identifies a request: repeats of it are one delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -141,6 +141,10 @@ pub struct LeaseRequest {
     pub now: Timestamp,
     /// A code that expires at or before this moment cannot make it any more: now plus the gateway's expected latency.
     pub must_outlive: Timestamp,
+    /// What the account may send today.
+    pub lawful: Lawful,
+    /// The other accounts, in order: they get what this one may not send any more.
+    pub neighbours: Vec<Neighbour>,
     /// Until when a report may settle these attempts, should nobody record an outcome; `None` where the gateway sends none.
     pub report_deadline: Option<Timestamp>,
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use crate::domain::{AccountId, EffectiveSender, Sender};
+use crate::domain::{AccountId, Alias, Destination, EffectiveSender, Sender};
 
 /// One way of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +21,47 @@ pub struct Way {
     pub effective_sender: EffectiveSender,
 }
 
-/// An account that may take over from another one of its administration.
+/// What an account may send today, by its configuration and by the registry of aliases (rule 1.2). The day on which a code was
+/// accepted is not always the day on which it goes out, and the configuration may have changed in between.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lawful {
+    /// To Spanish numbers: what goes out in the place of each alias, the alias itself or the common number.
+    pub aliases: Vec<(Alias, Sender)>,
+    /// Whether it sends to other numbers at all.
+    pub abroad: bool,
+}
+
+impl Lawful {
+    /// The sender under which a message goes out today; `None` where it may not.
+    pub fn sender<'a>(
+        &'a self,
+        wanted: &'a Sender,
+        destination: Destination,
+    ) -> Option<&'a Sender> {
+        match (destination, wanted) {
+            // Recipients abroad are outside the registry's rules.
+            (Destination::International, _) => self.abroad.then_some(wanted),
+            (Destination::National, Sender::Alias(alias)) => {
+                let mut aliases = self.aliases.iter();
+                aliases.find(|(own, _)| own == alias).map(|(_, goes)| goes)
+            }
+            // Numbers need no inscription.
+            (Destination::National, _) => Some(wanted),
+        }
+    }
+}
+
+/// Another account of the administration, as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
     /// Which account.
     pub account: AccountId,
     /// Most deliveries that may wait for it.
     pub queue_limit: NonZeroU32,
+    /// What it may send.
+    pub lawful: Lawful,
+    /// Whether it can send just now.
+    pub is_well: bool,
 }
 
 /// Asks for deliveries to be given to other accounts.
@@ -35,7 +69,7 @@ pub struct Neighbour {
 pub struct HandOver {
     /// The account that cannot send them now.
     pub from: AccountId,
-    /// The accounts that can, in order; a delivery goes to the first that is a way of its own and has a place.
+    /// The others, in order; a delivery goes to the first that is well, is a way of its own, may send it and has a place.
     pub to: Vec<Neighbour>,
     /// Which of those that wait.
     pub which: Which,
@@ -70,20 +104,22 @@ pub(super) fn to_stored(first: &Way, others: &[Way]) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-/// A way as kept: sender and effective sender, which are texts of this program's own making.
+/// A way as kept.
+#[derive(Debug)]
 pub(super) struct StoredWay<'a> {
     pub(super) account: &'a str,
-    pub(super) sender: &'a str,
+    pub(super) sender: Sender,
+    /// A text of this program's own making.
     pub(super) effective_sender: &'a str,
 }
 
-/// The ways of [`to_stored`].
+/// The ways of [`to_stored`]; one that cannot be read is none.
 pub(super) fn from_stored(text: &str) -> impl Iterator<Item = StoredWay<'_>> {
     text.lines().filter_map(|line| {
         let mut parts = line.split('\t');
         Some(StoredWay {
             account: parts.next()?,
-            sender: parts.next()?,
+            sender: Sender::from_stored(parts.next()?).ok()?,
             effective_sender: parts.next()?,
         })
     })
@@ -109,14 +145,38 @@ mod tests {
         assert_eq!(to_stored(&first, &[]), None);
         let kept = to_stored(&first, std::slice::from_ref(&other)).unwrap();
         let read: Vec<_> = from_stored(&kept)
-            .map(|way| (way.account, way.sender, way.effective_sender))
+            .map(|way| (way.account, way.sender.to_string(), way.effective_sender))
             .collect();
+        let expected = [("madrid-mn", "Clave M&D"), ("madrid-mt", "217812")];
+        let expected = expected.map(|(account, sender)| (account, sender.to_owned(), sender));
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_sender_goes_out_as_itself_as_the_common_number_or_not_at_all() {
+        let [own, lapsed, other] =
+            ["ClaveMadrid", "ClaveAntes", "ClaveOtra"].map(|alias| Sender::parse(alias).unwrap());
+        let alias = |text| Alias::parse(text).unwrap();
+        let lawful = Lawful {
+            aliases: vec![
+                (alias("ClaveMadrid"), own.clone()),
+                (alias("ClaveAntes"), Sender::Common),
+            ],
+            abroad: false,
+        };
+        let national = |sender| lawful.sender(sender, Destination::National);
+        assert_eq!(national(&own), Some(&own));
+        assert_eq!(national(&lapsed), Some(&Sender::Common));
+        assert_eq!(national(&other), None);
+        assert_eq!(national(&Sender::Common), Some(&Sender::Common));
+        assert_eq!(lawful.sender(&own, Destination::International), None);
+        let abroad = Lawful {
+            abroad: true,
+            ..lawful
+        };
         assert_eq!(
-            read,
-            [
-                ("madrid-mn", "Clave M&D", "Clave M&D"),
-                ("madrid-mt", "217812", "217812")
-            ]
+            abroad.sender(&other, Destination::International),
+            Some(&other)
         );
     }
 }

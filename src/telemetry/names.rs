@@ -18,6 +18,10 @@ pub const DELIVERIES_EXPIRED: &str = "clave_otp_deliveries_expired_total";
 pub const ATTEMPTS: &str = "clave_otp_attempts_total";
 /// Counter by `account`: rests of a lane whose gateway failed too often in a row.
 pub const LANE_RESTS: &str = "clave_otp_lane_rests_total";
+/// Gauge by `account` and `cause` (`paused`, `credentials`, `no_credit`): 1 while its lane is closed for that.
+pub const LANE_CLOSED: &str = "clave_otp_lane_closed";
+/// Gauge by `account`: the part of new codes that its lane is offered where another account could take them, 0 to 1.
+pub const LANE_SHARE: &str = "clave_otp_lane_share";
 /// Counter by `account`: deliveries that went from it to another account of their administration, unsent.
 pub const HANDED_OVER: &str = "clave_otp_deliveries_handed_over_total";
 /// Gauge by `account`: credit that its gateway last said to be left, in the gateway's unit.
@@ -42,6 +46,12 @@ pub const ACCEPT_TO_GATEWAY_SECONDS: &str = "clave_otp_accept_to_gateway_seconds
 pub const GATEWAY_REQUEST_SECONDS: &str = "clave_otp_gateway_request_seconds";
 /// Histogram by `account`: messages in one request.
 pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
+/// Counter by `cause` (`timeout`, `refused`): TLS handshakes of the gRPC port that failed.
+pub const GRPC_HANDSHAKES_FAILED: &str = "clave_otp_grpc_handshakes_failed_total";
+/// Gauge by `file` (the key of the configuration): when what is in it expires, in seconds since 1970.
+pub const TLS_EXPIRES: &str = "clave_otp_tls_expiry_timestamp_seconds";
+/// Gauge: 1 while the files of `[grpc.tls]` have changed into something that cannot be used, so that the old ones are.
+pub const TLS_RELOAD_FAILED: &str = "clave_otp_tls_reload_failed";
 /// Gauge by `account`: deliveries that wait.
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
 /// Gauge by `account` and `alias`: 1 where operators let the alias through today, else 0.
@@ -64,9 +74,9 @@ pub const GRPC_ARRIVAL_TIMEOUTS: &str = "clave_otp_grpc_arrival_timeouts_total";
 pub const GRPC_HEADERS_TOO_LONG: &str = "clave_otp_grpc_headers_too_long_total";
 /// Gauge: calls of our services that are under way, streams only until they begin.
 pub const GRPC_CALLS: &str = "clave_otp_grpc_calls";
-/// Gauge: watches of deliveries that are under way.
+/// Gauge by `watched` and `caller`: watches of deliveries that are under way.
 pub const WATCHERS: &str = "clave_otp_watchers";
-/// Counter: watches of deliveries refused because all places were taken.
+/// Counter by `watched`, `caller` and `limit`: watches of deliveries refused because all places were taken, or all of the caller.
 pub const WATCHERS_REFUSED: &str = "clave_otp_watchers_refused_total";
 /// Counter: watches of all changes ended because their client did not read.
 pub const WATCHERS_CUT_OFF: &str = "clave_otp_watchers_cut_off_total";

@@ -18,9 +18,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     store::{account, open},
-    support::{
-        BARCELONA, Files, MADRID, MADRID_LOGIN, PASSWORD, TestApp, reason_of, request, soon,
-    },
+    support::{BARCELONA, Files, MADRID, MADRID_LOGIN, PASSWORD, TestApp, reason_of, request},
 };
 
 const MADRID_FILE: &str = "administrations/madrid.toml";
@@ -263,22 +261,11 @@ async fn an_alias_whose_messages_stop_arriving_is_called_probably_blocked_until_
 async fn the_aliases_are_told_in_the_metrics() {
     let mut app = TestApp::start(Script::new()).await;
     app.ends(request()).await;
-    let url = format!("http://{}/metrics", app.admin);
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
-    let shown = async {
-        loop {
-            let text = client.get(&url).send().await.unwrap().text().await.unwrap();
-            let usable = "clave_otp_alias_usable{account=\"madrid-mn\",alias=\"ClaveMadrid\"} 1";
-            if text.contains(usable)
-                && text.contains("clave_otp_alias_days_unused{account=\"madrid-mn\"")
-            {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(shown).await;
+    app.until_metrics(&[
+        "clave_otp_alias_usable{account=\"madrid-mn\",alias=\"ClaveMadrid\"} 1".into(),
+        "clave_otp_alias_days_unused{account=\"madrid-mn\"".into(),
+    ])
+    .await;
 }
 
 #[test]

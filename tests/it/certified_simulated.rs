@@ -19,13 +19,10 @@ use clave_otp::{
 use tonic::{Code, Streaming};
 
 use crate::{
-    certified::{FILE, Story, addressee, allow, in_an_hour, request},
+    certified::{FILE, Story, addressee, allow, in_an_hour, in_hours, request},
     mensatek::become_mensatek,
     reported::{report_url, until},
-    support::{
-        Files, MADRID, MADRID_LOGIN, TestApp, reason_of, request as code_request, seconds_after,
-        soon,
-    },
+    support::{Files, MADRID, MADRID_LOGIN, TestApp, reason_of, request as code_request, soon},
 };
 
 /// A service whose Madrid account is one of the simulated Mensatek, which calls back.
@@ -109,7 +106,7 @@ async fn a_message_is_scheduled_moved_and_cancelled() {
     let name = || message.name.clone();
     let moved = RescheduleCertifiedMessageRequest {
         name: name(),
-        send_time: Some(seconds_after(SystemClock::new().now(), 7200)),
+        send_time: Some(in_hours(4)),
     };
     let moved = story
         .client

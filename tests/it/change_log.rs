@@ -12,7 +12,7 @@ use clave_otp::{
 };
 use jiff::Timestamp;
 
-use crate::store::{account, new_delivery_at, open};
+use crate::store::{account, lawful, new_delivery_at, open};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -43,6 +43,8 @@ fn lease() -> LeaseRequest {
         limit: most(500),
         now,
         must_outlive: now,
+        lawful: lawful(),
+        neighbours: Vec::new(),
         report_deadline: None,
     }
 }

@@ -10,6 +10,8 @@ use std::{
 use clave_otp::app::judge_template;
 use clave_otp::config::{Environment, Settings};
 
+use crate::support::pki::Authority;
+
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
@@ -35,7 +37,13 @@ fn make_named_files(sample: &Path) {
         if key.ends_with("_file") && !key.starts_with('#') && key != "sealing_key_file" {
             let path = sample.parent().unwrap().join(value.trim_matches('"'));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, "a-password-for-the-test\n").unwrap();
+            let authority = || Authority::new("test");
+            let content = match key {
+                "certificate_file" | "client_ca_file" => authority().pem,
+                "revocation_file" => authority().revocations(&[]),
+                _ => "a-password-for-the-test\n".to_owned(),
+            };
+            fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
@@ -98,6 +106,7 @@ fn known_keys() -> BTreeSet<String> {
         "[store]",
         "[delivery]",
         "[limits]",
+        "[certified]",
         "[[callers]]",
         "[administrations]\ndirectory = \"administrations\"",
     ]
@@ -128,7 +137,7 @@ fn known_keys() -> BTreeSet<String> {
     let lists: Vec<&str> = lists.map(|(_, list)| list).collect();
     assert_eq!(
         lists.len(),
-        18,
+        19,
         "one for each section and each file:\n{found}"
     );
     lists

@@ -1,18 +1,21 @@
 //! What one account of an administration cannot send, another one sends: only what was certainly not sent, only in time, and the
 //! sick one gets its codes back little by little.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clave_otp::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, ManualClock, SystemClock},
     domain::Sender,
     grpc::proto::{
-        CreateDeliveryRequest, Delivery, DeliveryState, PauseAccountRequest, PreviewDeliveryRequest,
+        CreateDeliveryRequest, Delivery, DeliveryState, GetAccountRequest, LaneState,
+        PauseAccountRequest, PreviewDeliveryRequest, ResumeAccountRequest,
     },
     simulator::{Account, Accounts, Action, Gate, Match, Script, Simulator, SimulatorOptions},
 };
 
-use crate::support::{Files, MADRID_LOGIN, PASSWORD, TestApp, request, request_to, soon};
+use crate::support::{
+    Files, MADRID_LOGIN, PASSWORD, TestApp, platform_at, request, request_at, request_to, soon,
+};
 
 const FIRST: &str = "accounts/madrid-mn";
 const SECOND: &str = "accounts/madrid-two";
@@ -43,6 +46,15 @@ fn add_second(files: &Files, endpoint: &str) {
 /// An installation whose first account has its platform at `first`, or its own simulator where there is none.
 async fn start(first: Option<&str>, script: Script, second: &Simulator) -> TestApp {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    start_at(first, script, second, clock).await
+}
+
+async fn start_at(
+    first: Option<&str>,
+    script: Script,
+    second: &Simulator,
+    clock: Arc<dyn Clock>,
+) -> TestApp {
     TestApp::start_with(script, clock, |files| {
         add_second(files, &second.endpoint());
         if let Some(first) = first {
@@ -202,6 +214,26 @@ async fn an_administration_may_want_no_fail_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_closed_lane_shows_in_the_metrics_at_once_although_nobody_is_refused() {
+    let second = second_platform(Script::new()).await;
+    let mut app = start(None, Script::new(), &second).await;
+    let closed = |value| {
+        let labels = "account=\"madrid-mn\",cause=\"paused\"";
+        format!("clave_otp_lane_closed{{{labels}}} {value}\n")
+    };
+    let share = |value| format!("clave_otp_lane_share{{account=\"madrid-mn\"}} {value}\n");
+    app.until_metrics(&[closed(0), share(1)]).await;
+    let name = || FIRST.to_owned();
+    let pause = PauseAccountRequest { name: name() };
+    app.accounts.pause_account(pause).await.unwrap();
+    app.until_metrics(&[closed(1), share(0)]).await;
+    assert_eq!(app.ends(request()).await.account, SECOND);
+    let resume = ResumeAccountRequest { name: name() };
+    app.accounts.resume_account(resume).await.unwrap();
+    app.until_metrics(&[closed(0), share(1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_preview_tells_the_way_that_a_code_would_take_now() {
     let second = second_platform(Script::new()).await;
     let mut app = start(None, Script::new(), &second).await;
@@ -244,4 +276,141 @@ async fn a_preview_tells_the_way_that_a_code_would_take_now() {
     })
     .await;
     assert_eq!(told.sender, "217812");
+}
+
+/// Codes for citizens of their own, on a clock that stands still until it is told to move.
+struct Stream {
+    app: TestApp,
+    clock: ManualClock,
+    citizen: u32,
+}
+
+impl Stream {
+    async fn accepted(&mut self) -> Delivery {
+        self.citizen += 1;
+        let recipient = format!("+34600000{:03}", self.citizen);
+        let request = CreateDeliveryRequest {
+            recipient,
+            ..request_at(self.clock.now())
+        };
+        self.app.accepted(request).await
+    }
+
+    /// Follows a code to its end; the clock moves on in small steps where a lane waits for it.
+    async fn end(&mut self, name: &str) -> Delivery {
+        let mut following = Box::pin(self.app.follow(name));
+        loop {
+            let patience = Duration::from_millis(100);
+            match tokio::time::timeout(patience, &mut following).await {
+                Ok((_, delivery)) => return delivery,
+                Err(_) => self.clock.advance(Duration::from_millis(500)),
+            }
+        }
+    }
+
+    /// Fifty codes, and how many of them the first account is given now.
+    async fn fifty(&mut self) -> (Vec<Delivery>, u32) {
+        let mut accepted = Vec::new();
+        for _ in 0..50 {
+            accepted.push(self.accepted().await);
+        }
+        let to_first = accepted.iter().filter(|code| code.account == FIRST).count();
+        (accepted, u32::try_from(to_first).unwrap())
+    }
+
+    /// How many of fifty codes the first account is given now; all of them go out without waiting for the clock.
+    async fn of_fifty(&mut self) -> u32 {
+        let (accepted, to_first) = self.fifty().await;
+        for code in accepted {
+            let sent = self.app.follow(&code.name).await.1;
+            assert_eq!(sent.state(), DeliveryState::Sent);
+            assert_eq!(sent.account, code.account, "what is well keeps its codes");
+        }
+        to_first
+    }
+
+    async fn lane_of_first(&mut self) -> LaneState {
+        let name = FIRST.into();
+        let account = self.app.accounts.get_account(GetAccountRequest { name });
+        account
+            .await
+            .unwrap()
+            .into_inner()
+            .account
+            .unwrap()
+            .lane_state()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_well_again_gets_its_codes_back_little_by_little_and_keeps_some_when_it_stumbles()
+ {
+    let second = second_platform(Script::new()).await;
+    // A port where nothing listens yet.
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|reserved| reserved.local_addr())
+        .unwrap();
+    let clock = ManualClock::at(SystemClock::new().now());
+    let (there, shared) = (
+        format!("http://{address}/SrvConexion"),
+        Arc::new(clock.clone()),
+    );
+    let app = start_at(Some(&there), Script::new(), &second, shared).await;
+    let mut stream = Stream {
+        app,
+        clock: clock.clone(),
+        citizen: 0,
+    };
+    while stream.lane_of_first().await != LaneState::Resting {
+        let code = stream.accepted().await;
+        assert_eq!(stream.end(&code.name).await.account, SECOND);
+    }
+    assert_eq!(stream.of_fifty().await, 0, "a lane that rests gets nothing");
+
+    let stumbles = Action::HttpStatus {
+        status: 503,
+        retry_after: None,
+    };
+    let script = Script::new().on(Match::phone("600000999"), stumbles);
+    let first = platform_at(address, script).await;
+    // It is tried with one code, once its rest is over.
+    loop {
+        let code = stream.accepted().await;
+        if stream.end(&code.name).await.account == FIRST {
+            break;
+        }
+        clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!(first.ledger().message_count(), 1);
+    // A tenth, and a tenth more every five seconds; which code goes where is drawn, so not to the code.
+    let mut given = Vec::new();
+    for tenths in 1..=10 {
+        let of_fifty = stream.of_fifty().await;
+        let expected = tenths * 5;
+        assert!(
+            of_fifty.abs_diff(expected) <= 20,
+            "{of_fifty} at {tenths}/10, after {given:?}"
+        );
+        given.push(of_fifty);
+        clock.advance(Duration::from_secs(5));
+    }
+    assert!(given[0] < 25, "not all at once: {given:?}");
+    assert_eq!(given[9], 50, "all of them again: {given:?}");
+
+    // One failure takes half, not all.
+    stream.citizen = 998;
+    let code = stream.accepted().await;
+    assert_eq!(code.account, FIRST);
+    assert_eq!(
+        way(&stream.end(&code.name).await),
+        (SECOND, "217812", DeliveryState::Sent)
+    );
+    stream.citizen = 600;
+    let (accepted, of_fifty) = stream.fifty().await;
+    assert!((5..=45).contains(&of_fifty), "{of_fifty}");
+    for code in accepted {
+        assert_eq!(stream.end(&code.name).await.account, code.account);
+    }
+    clock.advance(Duration::from_secs(25));
+    assert_eq!(stream.of_fifty().await, 50);
 }

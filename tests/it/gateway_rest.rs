@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use clave_otp::{
-    domain::{GatewayMessageId, News, Reason, ReportedNumber},
+    domain::{BareDigits, GatewayMessageId, News, Reason, ReportedNumber},
     gateway::{
         Callback, CallbackAnswer, CallbackRequest, CodeMap, Effect, ExpiryForm, Gateway as _,
         GatewaySetupError, InternationalFormat, Now, NumberForm, Outcome,
@@ -289,7 +289,10 @@ fn every_report_is_understood_and_acknowledged() {
         assert_eq!((report.message_id, report.news), (id, news), "{file}");
         assert!(report.delivery.is_some());
         // `+34`, `0034`, nine digits and a number without quotes are the same number.
-        assert_eq!(report.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            report.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::National)
+        );
         assert_eq!(answer, json(200, "acknowledgement.json"), "{file}");
     }
 }

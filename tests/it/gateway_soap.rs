@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use clave_otp::{
-    domain::{DeliveryId, GatewayMessageId, News, Reason, ReportedNumber},
+    domain::{BareDigits, DeliveryId, GatewayMessageId, News, Reason, ReportedNumber},
     gateway::{
         Callback, CallbackAnswer, CallbackRequest, CodeMap, Effect, ExpiryForm, Gateway as _,
         GatewaySetupError, InternationalFormat, Now, Outcome,
@@ -265,7 +265,10 @@ fn assert_report(found: &Callback, news: &News, status: &str) {
     assert_eq!(report.delivery, Some(DeliveryId::from_bytes([9; 16])));
     assert_eq!(report.message_id, GatewayMessageId::parse("mi-0001-canary"));
     // `+34`, `0034` and nine digits are the same number.
-    assert_eq!(report.recipient, ReportedNumber::parse("+34600000001"));
+    assert_eq!(
+        report.recipient,
+        ReportedNumber::parse("+34600000001", BareDigits::National)
+    );
     assert_eq!(&report.news, news);
     assert_eq!(report.status.as_str(), status);
 }

@@ -1,55 +1,79 @@
-//! A lane whose protocol carries one text in a request has several requests under way; and what a lane is offered while it is
-//! sick and afterwards, on a clock that stands still until it is told to move.
+//! A lane whose protocol carries one text in a request has several requests under way, on a clock that stands still until it
+//! is told to move.
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use clave_otp::{
     clock::{Clock, ManualClock},
-    dispatch::{Dispatcher, LaneSettings, OnUncertain},
+    dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, DeliveryId, DeliveryState, GatewayMessageId, Reason},
     gateway::{Gateway, Message, Outcome, Verdict},
-    store::{Acceptance, LaneReport, Store},
+    store::{Acceptance, LaneReport, NewDelivery, Store, Way},
 };
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    store::{account, new_delivery_at, open},
-    support::soon,
+    store::{account, lawful, new_delivery_at, open},
+    support::{held_store::HeldStore, soon},
 };
 
 /// A platform that takes one message at a time in as many requests as come, holds them, and answers as told.
 #[derive(Debug)]
-struct OneByOne {
-    places: Semaphore,
+pub struct OneByOne {
+    presented: Mutex<usize>,
+    pub places: Semaphore,
+    /// The next request waits for this instead.
+    hangs_next: AtomicBool,
+    hung: Semaphore,
     under_way: watch::Sender<usize>,
     most: Mutex<usize>,
     answer: Mutex<Outcome>,
 }
 
 impl OneByOne {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         Arc::new(Self {
+            presented: Mutex::new(0),
             places: Semaphore::new(0),
+            hangs_next: AtomicBool::new(false),
+            hung: Semaphore::new(0),
             under_way: watch::Sender::new(0),
             most: Mutex::new(0),
             answer: Mutex::new(accepted()),
         })
     }
 
-    async fn until_under_way(&self, wanted: usize) {
+    pub async fn until_under_way(&self, wanted: usize) {
         let mut under_way = self.under_way.subscribe();
         soon(under_way.wait_for(|now| *now == wanted))
             .await
             .unwrap();
     }
 
-    fn answer_with(&self, outcome: Outcome) {
+    /// The next request hangs, whatever becomes of others, until it is let go.
+    pub fn hang_next(&self) {
+        self.hangs_next.store(true, Ordering::SeqCst);
+    }
+
+    pub fn let_go(&self) {
+        self.hung.add_permits(1);
+    }
+
+    /// How often the credentials were presented.
+    fn presented(&self) -> usize {
+        *self.presented.lock().unwrap()
+    }
+
+    pub fn answer_with(&self, outcome: Outcome) {
         *self.answer.lock().unwrap() = outcome;
     }
 }
@@ -65,20 +89,23 @@ impl Gateway for OneByOne {
         // In one step: whoever sees the new count may let the others end at once.
         self.under_way.send_modify(|count| {
             *count += 1;
+            *self.presented.lock().unwrap() += 1;
             let mut most = self.most.lock().unwrap();
             *most = (*most).max(*count);
         });
-        self.places.acquire().await.unwrap().forget();
+        let hangs = self.hangs_next.swap(false, Ordering::SeqCst);
+        let place = if hangs { &self.hung } else { &self.places };
+        place.acquire().await.unwrap().forget();
         self.under_way.send_modify(|count| *count -= 1);
         vec![self.answer.lock().unwrap().clone()]
     }
 }
 
-fn accepted() -> Outcome {
+pub fn accepted() -> Outcome {
     Outcome::Accepted(GatewayMessageId::parse("m"))
 }
 
-fn unreachable() -> Outcome {
+pub fn unreachable() -> Outcome {
     Outcome::NotSent {
         reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
         code: None,
@@ -93,37 +120,45 @@ fn wrong_login() -> Outcome {
     }
 }
 
-fn lane(gateway: &Arc<OneByOne>) -> LaneSettings {
+pub fn lane(gateway: &Arc<OneByOne>) -> LaneSettings {
     LaneSettings {
         account: account(),
         gateway: Arc::clone(gateway) as Arc<dyn Gateway>,
         max_batch: NonZeroU32::new(500).unwrap(),
         max_in_flight: NonZeroU32::new(4).unwrap(),
+        connect_timeout: Duration::from_secs(5),
         on_uncertain: OnUncertain::Hold,
         report_window: Some(Duration::from_secs(3600)),
         credentials: CredentialsVersion::from_bytes([0; 16]),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_rest: Duration::from_secs(10),
+        lawful: LawfulOn::new(|_| lawful()),
         neighbours: Vec::new(),
     }
 }
 
-struct Story {
-    store: Arc<dyn Store>,
-    clock: ManualClock,
-    gateway: Arc<OneByOne>,
-    dispatcher: Dispatcher,
+pub struct Story {
+    pub store: Arc<HeldStore>,
+    pub clock: ManualClock,
+    pub gateway: Arc<OneByOne>,
+    pub dispatcher: Dispatcher,
     _directory: tempfile::TempDir,
 }
 
 impl Story {
-    fn begin() -> Self {
+    pub fn begin() -> Self {
+        Self::begin_with(|gateway| vec![lane(gateway)])
+    }
+
+    /// With these lanes, of which the first is the one at this gateway.
+    pub fn begin_with(lanes: impl FnOnce(&Arc<OneByOne>) -> Vec<LaneSettings>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = ManualClock::at("2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap());
-        let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+        let store = Arc::new(HeldStore::new(open(directory.path())));
         let gateway = OneByOne::new();
+        let seen: Arc<dyn Store> = store.clone();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let dispatcher = Dispatcher::start(&store, &shared, vec![lane(&gateway)]);
+        let dispatcher = Dispatcher::start(&seen, &shared, lanes(&gateway));
         Self {
             store,
             clock,
@@ -133,15 +168,23 @@ impl Story {
         }
     }
 
-    async fn accept(&self) -> DeliveryId {
-        let new = new_delivery_at(self.clock.now(), Duration::from_secs(1800));
+    pub async fn accept(&self) -> DeliveryId {
+        self.accept_with(Vec::new()).await
+    }
+
+    /// One that may also go these ways.
+    pub async fn accept_with(&self, other_ways: Vec<Way>) -> DeliveryId {
+        let new = NewDelivery {
+            other_ways,
+            ..new_delivery_at(self.clock.now(), Duration::from_secs(1800))
+        };
         match self.store.accept(new).await.unwrap() {
             Acceptance::Stored(delivery) => delivery.id,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn until_state(&self, id: DeliveryId, state: DeliveryState) {
+    pub async fn until_state(&self, id: DeliveryId, state: DeliveryState) {
         let mut watch = self.store.changes().watch(id);
         soon(async {
             while self.store.delivery(id).await.unwrap().unwrap().state != state {
@@ -152,7 +195,7 @@ impl Story {
     }
 
     /// Moves the clock on in small steps until the lane says so; far less than any code lives.
-    async fn advance_until(&self, is_so: impl Fn(&LaneReport) -> bool) -> LaneReport {
+    pub async fn advance_until(&self, is_so: impl Fn(&LaneReport) -> bool) -> LaneReport {
         let mut changes = self.store.lanes().changes();
         for _ in 0..1000 {
             let report = self.report();
@@ -166,11 +209,11 @@ impl Story {
         panic!("it does not happen");
     }
 
-    fn report(&self) -> LaneReport {
+    pub fn report(&self) -> LaneReport {
         self.store.lanes().report(&account()).unwrap()
     }
 
-    async fn until_report(&self, is_so: impl Fn(&LaneReport) -> bool) -> LaneReport {
+    pub async fn until_report(&self, is_so: impl Fn(&LaneReport) -> bool) -> LaneReport {
         let mut changes = self.store.lanes().changes();
         soon(async {
             loop {
@@ -252,6 +295,79 @@ async fn wrong_credentials_are_presented_once_however_many_places_there_are() {
     story.dispatcher.drain().await;
 }
 
+impl Story {
+    /// The platform has taken the credentials, and then two requests are under way.
+    async fn two_under_way() -> Self {
+        let story = Self::begin();
+        let first = story.accept().await;
+        story.gateway.places.add_permits(1);
+        story.until_state(first, DeliveryState::Sent).await;
+        for under_way in 1..=2 {
+            story.accept().await;
+            story.gateway.until_under_way(under_way).await;
+        }
+        story
+    }
+
+    /// The platform answers the older of them that the password has been revoked.
+    fn revoke(&self) {
+        self.gateway.answer_with(wrong_login());
+        self.gateway.places.add_permits(1);
+    }
+
+    /// The rejection is on the disk, and the lane has seen it.
+    async fn until_closed(&self) {
+        self.store.closing.open();
+        self.until_report(|report| report.closed.is_some()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_frees_while_a_rejection_is_being_recorded_presents_nothing() {
+    let story = Story::two_under_way().await;
+    story.store.closing.shut();
+    story.revoke();
+    story.store.closing.until_waiting(1).await;
+    // The store still calls the lane open, two places are free, and here is work.
+    let next = story.accept().await;
+    story.gateway.answer_with(accepted());
+    story.gateway.places.add_permits(100);
+    story.until_report(|report| report.in_flight == 1).await;
+    story.until_closed().await;
+    assert_eq!(story.gateway.presented(), 3);
+    story.until_state(next, DeliveryState::Accepted).await;
+    story.dispatcher.drain().await;
+    assert_eq!(story.gateway.presented(), 3, "what was under way, no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_leased_before_a_rejection_is_not_presented_after_it() {
+    let story = Story::two_under_way().await;
+    story.store.leased.shut();
+    let leased = story.accept().await;
+    story.store.leased.until_waiting(1).await;
+    story.revoke();
+    let closed = async {
+        let closure = || story.store.closure_of(account());
+        while closure().await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(closed).await;
+    // Only now the lane is told that the work is its own.
+    story.gateway.answer_with(accepted());
+    story.gateway.places.add_permits(100);
+    story.store.leased.open();
+    story.until_state(leased, DeliveryState::Accepted).await;
+    assert_eq!(story.gateway.presented(), 3, "what was under way, no more");
+    story.until_closed().await;
+    // It goes out when somebody has opened the lane.
+    story.store.resume_lane(account()).await.unwrap();
+    story.clock.advance(Duration::from_secs(10));
+    story.until_state(leased, DeliveryState::Sent).await;
+    story.dispatcher.drain().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_waits_for_every_request_that_is_under_way() {
     let story = Story::begin();
@@ -276,62 +392,4 @@ async fn a_stop_waits_for_every_request_that_is_under_way() {
         let state = store.delivery(id).await.unwrap().unwrap().state;
         assert_eq!(state, DeliveryState::Sent, "recorded before the end");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sick_lane_is_offered_nothing_then_one_code_then_more_and_more() {
-    let story = Story::begin();
-    let share = |report: &LaneReport| report.share_at(story.clock.now());
-    assert_eq!(share(&story.until_report(|_| true).await), 100);
-    story.gateway.answer_with(unreachable());
-    let waiting = story.accept().await;
-    // Each failure costs half of what is left; the third one makes it rest.
-    for expected in [50, 25] {
-        story.gateway.places.add_permits(1);
-        // Step by step: the lane may not yet have begun to wait for its next try when the failure is reported.
-        story
-            .advance_until(|report| share(report) == expected)
-            .await;
-    }
-    story.gateway.places.add_permits(1);
-    let resting = story
-        .advance_until(|report| report.rests_until.is_some())
-        .await;
-    assert_eq!(share(&resting), 0);
-    assert!(!resting.may_take_over());
-
-    // The rest is over: one message is tried, and the platform takes it.
-    story.gateway.answer_with(accepted());
-    story.advance_until(|report| report.in_flight == 1).await;
-    assert!(!story.report().may_take_over(), "nothing is known yet");
-    story.gateway.places.add_permits(1);
-    story.until_state(waiting, DeliveryState::Sent).await;
-    let back = story.until_report(LaneReport::may_take_over).await;
-    assert_eq!(share(&back), 10);
-    for (seconds, expected) in [(5, 20), (5, 30), (30, 90), (5, 100), (600, 100)] {
-        story.clock.advance(Duration::from_secs(seconds));
-        assert_eq!(share(&story.report()), expected);
-    }
-    story.dispatcher.drain().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rested_lane_without_work_asks_for_one_code_to_try_its_gateway_with() {
-    let story = Story::begin();
-    story.gateway.answer_with(unreachable());
-    story.gateway.places.add_permits(3);
-    let cancelled = story.accept().await;
-    story
-        .advance_until(|report| report.rests_until.is_some())
-        .await;
-    let now = story.clock.now();
-    story.store.cancel(cancelled, now).await.unwrap();
-    let probing = story.advance_until(|report| report.probing).await;
-    assert_eq!(probing.share_at(story.clock.now()), 100, "the next code");
-    assert!(!probing.may_take_over(), "but no queue of others");
-    story.gateway.answer_with(accepted());
-    let next = story.accept().await;
-    story.gateway.places.add_permits(1);
-    story.until_state(next, DeliveryState::Sent).await;
-    story.dispatcher.drain().await;
 }

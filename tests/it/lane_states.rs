@@ -11,25 +11,17 @@ use std::{
 use async_trait::async_trait;
 use clave_otp::{
     clock::{Clock, ManualClock},
-    dispatch::{Dispatcher, LaneSettings, OnUncertain},
-    domain::{
-        AccountId, Alias, AttemptToken, CredentialsVersion, Delivery, DeliveryId, DeliveryState,
-        Reason,
-    },
+    dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
+    domain::{CredentialsVersion, Delivery, DeliveryId, DeliveryState, Reason},
     gateway::{Gateway, Message, Outcome},
-    store::{
-        Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content,
-        ForgottenChanges, HandOver, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased,
-        ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey,
-        SenderFigures, Sequence, Settlement, Store, StoreError, StoreId, sqlite::SqliteStore,
-    },
+    store::{Acceptance, Store},
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
-    store::{account, new_delivery_at, open},
-    support::soon,
+    store::{account, lawful, new_delivery_at, open},
+    support::{held_store::HeldStore, soon},
 };
 
 /// A platform that answers as told, takes as long as told, and notes what it was given.
@@ -39,6 +31,8 @@ struct Scripted {
     took: Duration,
     failures: Mutex<VecDeque<Outcome>>,
     batches: watch::Sender<Vec<usize>>,
+    /// What each message was said to be worth, and how long its connection might take.
+    told: Mutex<Vec<(Duration, Duration)>>,
 }
 
 impl Scripted {
@@ -48,6 +42,7 @@ impl Scripted {
             took,
             failures: Mutex::new(failures.into()),
             batches: watch::Sender::new(Vec::new()),
+            told: Mutex::default(),
         })
     }
 }
@@ -58,7 +53,11 @@ impl Gateway for Scripted {
         NonZeroU32::new(500).unwrap()
     }
 
-    async fn submit(&self, messages: &[Message], _: Duration) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
+        let told = messages
+            .iter()
+            .map(|message| (message.valid_for, start_within));
+        self.told.lock().unwrap().extend(told);
         self.clock.advance(self.took);
         self.batches
             .send_modify(|batches| batches.push(messages.len()));
@@ -85,7 +84,9 @@ fn lane(gateway: Arc<Scripted>) -> LaneSettings {
         credentials: CredentialsVersion::from_bytes([0; 16]),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_in_flight: NonZeroU32::MIN,
+        connect_timeout: Duration::from_secs(5),
         max_rest: Duration::from_secs(10),
+        lawful: LawfulOn::new(|_| lawful()),
         neighbours: Vec::new(),
     }
 }
@@ -219,22 +220,37 @@ async fn a_lane_that_knows_its_gateway_takes_long_refuses_what_cannot_make_it() 
     assert_eq!(refused.unwrap(), Acceptance::CannotArriveInTime);
 }
 
-/// A disk on which taking work takes long.
-#[derive(Debug)]
-struct SlowDisk {
-    store: SqliteStore,
-    clock: ManualClock,
-    lease_takes: Duration,
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_is_called_valid_for_longer_than_its_code_however_late_the_connection_stands() {
+    let seconds = Duration::from_secs;
+    for life in [seconds(600), seconds(20), seconds(3), seconds(1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, noon) = noon();
+        let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+        let gateway = Scripted::new(&clock, Duration::ZERO, Vec::new());
+        let id = accept(&*store, noon, life).await;
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let dispatcher = Dispatcher::start(&store, &shared, vec![lane(Arc::clone(&gateway))]);
+        until_state(&*store, id, DeliveryState::Sent).await;
+        let (valid_for, start_within) = gateway.told.lock().unwrap()[0];
+        assert_eq!(valid_for + start_within, life, "to the moment");
+        assert!(start_within <= lane(Arc::clone(&gateway)).connect_timeout);
+        assert!(
+            start_within >= Duration::from_millis(250),
+            "or no connection would ever stand"
+        );
+        assert!(valid_for * 2 >= life, "and not for much less");
+        dispatcher.drain().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_whose_time_ran_out_while_its_attempt_was_recorded_is_not_submitted() {
     let directory = tempfile::tempdir().unwrap();
     let (clock, noon) = noon();
-    let store: Arc<dyn Store> = Arc::new(SlowDisk {
-        store: open(directory.path()),
-        clock: clock.clone(),
-        lease_takes: Duration::from_secs(30),
+    let store: Arc<dyn Store> = Arc::new(HeldStore {
+        lease_takes: Some((clock.clone(), Duration::from_secs(30))),
+        ..HeldStore::new(open(directory.path()))
     });
     let gateway = Scripted::new(&clock, Duration::ZERO, Vec::new());
     let late = accept(&*store, noon, Duration::from_secs(20)).await;
@@ -250,141 +266,4 @@ async fn a_code_whose_time_ran_out_while_its_attempt_was_recorded_is_not_submitt
         "only the timely one was handed over"
     );
     dispatcher.drain().await;
-}
-
-#[async_trait]
-impl Store for SlowDisk {
-    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
-        let leased = self.store.lease(request).await;
-        if leased.as_ref().is_ok_and(|leased| !leased.work.is_empty()) {
-            self.clock.advance(self.lease_takes);
-        }
-        leased
-    }
-
-    async fn accept(&self, new: NewDelivery) -> Result<Acceptance, StoreError> {
-        self.store.accept(new).await
-    }
-
-    async fn receipt_of(
-        &self,
-        key: &RequestKey,
-        content: &Content,
-    ) -> Result<Option<Receipt>, StoreError> {
-        self.store.receipt_of(key, content).await
-    }
-
-    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        self.store.delivery(id).await
-    }
-
-    async fn list(
-        &self,
-        filter: ListFilter,
-        before: Option<Sequence>,
-        limit: NonZeroU32,
-    ) -> Result<Page, StoreError> {
-        self.store.list(filter, before, limit).await
-    }
-
-    async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Cancellation, StoreError> {
-        self.store.cancel(id, now).await
-    }
-
-    async fn settle(
-        &self,
-        token: AttemptToken,
-        settlements: Vec<(DeliveryId, Settlement)>,
-        closing: Option<LaneClosing>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.store.settle(token, settlements, closing, now).await
-    }
-
-    async fn hand_over(&self, request: HandOver) -> Result<u64, StoreError> {
-        self.store.hand_over(request).await
-    }
-
-    async fn apply_report(&self, report: NewReport) -> Result<Applied, StoreError> {
-        self.store.apply_report(report).await
-    }
-
-    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.store.forget_early_reports(before).await
-    }
-
-    async fn open_lane(
-        &self,
-        account: AccountId,
-        credentials: CredentialsVersion,
-    ) -> Result<bool, StoreError> {
-        self.store.open_lane(account, credentials).await
-    }
-
-    async fn pause_lane(&self, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
-        self.store.pause_lane(account, now).await
-    }
-
-    async fn resume_lane(&self, account: AccountId) -> Result<(), StoreError> {
-        self.store.resume_lane(account).await
-    }
-
-    async fn closure_of(&self, account: AccountId) -> Result<Option<LaneClosure>, StoreError> {
-        self.store.closure_of(account).await
-    }
-
-    async fn expire_overdue(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.expire_overdue(now).await
-    }
-
-    async fn recover(&self, recovery: Recovery) -> Result<Recovered, StoreError> {
-        self.store.recover(recovery).await
-    }
-
-    async fn waiting(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
-        self.store.waiting().await
-    }
-
-    async fn last_uses(
-        &self,
-        aliases: Vec<(AccountId, Alias)>,
-    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
-        self.store.last_uses(aliases).await
-    }
-
-    async fn sender_figures(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<SenderFigures>, StoreError> {
-        self.store.sender_figures(from, until).await
-    }
-
-    async fn changes_after(
-        &self,
-        place: ChangePlace,
-        limit: NonZeroU32,
-    ) -> Result<ChangePage, StoreError> {
-        self.store.changes_after(place, limit).await
-    }
-
-    async fn forget_changes(
-        &self,
-        before: Timestamp,
-        limit: NonZeroU32,
-    ) -> Result<ForgottenChanges, StoreError> {
-        self.store.forget_changes(before, limit).await
-    }
-
-    fn id(&self) -> StoreId {
-        self.store.id()
-    }
-
-    fn changes(&self) -> &Changes {
-        self.store.changes()
-    }
-
-    fn lanes(&self) -> &Lanes {
-        self.store.lanes()
-    }
 }

@@ -6,11 +6,12 @@ use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
 use clave_otp::{
     clock::{Clock as _, SystemClock},
     domain::{
-        AccountId, AttemptToken, CallerName, DeliveryId, DeliveryState, Dir3, EffectiveSender,
-        Encoding, Language, OneTimeCode, Purpose, Recipient, RequestId, SecretText, Sender,
+        AccountId, Alias, AttemptToken, CallerName, DeliveryId, DeliveryState, Dir3,
+        EffectiveSender, Encoding, Language, OneTimeCode, Purpose, Recipient, RequestId,
+        SecretText, Sender,
     },
     store::{
-        Acceptance, Content, ContentParts, LeaseRequest, NewDelivery, Recovery, RequestKey,
+        Acceptance, Content, ContentParts, Lawful, LeaseRequest, NewDelivery, Recovery, RequestKey,
         Settlement, Store, Way,
         sealing::Sealer,
         sqlite::{SqliteOptions, SqliteStore},
@@ -112,8 +113,19 @@ async fn accept(store: &SqliteStore) -> DeliveryId {
     }
 }
 
+/// The alias that all accounts here share may be used, and they send abroad.
+pub fn lawful() -> Lawful {
+    let alias = Alias::parse("ClaveMadrid").unwrap();
+    Lawful {
+        aliases: vec![(alias.clone(), Sender::Alias(alias))],
+        abroad: true,
+    }
+}
+
 pub fn lease_at(now: Timestamp) -> LeaseRequest {
     LeaseRequest {
+        lawful: lawful(),
+        neighbours: Vec::new(),
         account: account(),
         limit: NonZeroU32::new(500).unwrap(),
         now,

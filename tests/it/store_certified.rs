@@ -4,7 +4,8 @@ use std::{num::NonZeroU32, path::Path};
 
 use clave_otp::{
     domain::{
-        AccountId, CallerName, Dir3, Reason, Recipient, ReportedNumber, RequestId, Sender,
+        AccountId, BareDigits, CallerName, Dir3, Reason, Recipient, ReportedNumber, RequestId,
+        Sender,
         certified::{
             CertifiedEvent, CertifiedId, CertifiedKind, CertifiedMessage, CertifiedMessageState,
             CertifiedNews, CertifiedRecipient, CertifiedSubmission, MessageGroup, PlatformState,
@@ -88,7 +89,7 @@ fn event(message: Option<CertifiedId>, to: u32, state: i64) -> NewCertifiedEvent
         event: CertifiedEvent {
             message,
             group: group(),
-            recipient: ReportedNumber::parse(&number(to)),
+            recipient: ReportedNumber::parse(&number(to), BareDigits::WithCountry),
             time: Some(later(state)),
             news: CertifiedNews::State {
                 state: PlatformState::new(state),

@@ -5,8 +5,8 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use clave_otp::{
     domain::{
-        AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason, Recipient, Report,
-        ReportedNumber, ReportedStatus,
+        AccountId, BareDigits, DeliveryId, DeliveryState, GatewayMessageId, News, Reason,
+        Recipient, Report, ReportedNumber, ReportedStatus,
     },
     store::{
         Acceptance, Leased, NewDelivery, NewReport, Recovery, ReportEffect, Settlement, Store,
@@ -17,14 +17,14 @@ use jiff::Timestamp;
 
 use crate::store::{account, lease_at, new_delivery_at, open};
 
-fn noon() -> Timestamp {
+pub(crate) fn noon() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
 const WINDOW: Duration = Duration::from_secs(3600);
-const LIFE: Duration = Duration::from_secs(600);
+pub(crate) const LIFE: Duration = Duration::from_secs(600);
 
-fn message_id(id: &str) -> GatewayMessageId {
+pub(crate) fn message_id(id: &str) -> GatewayMessageId {
     GatewayMessageId::parse(id).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn failed() -> News {
 }
 
 /// A report of the account, by the gateway's id unless `delivery` says whose it is.
-fn report(delivery: Option<DeliveryId>, id: &str, news: News) -> NewReport {
+pub(crate) fn report(delivery: Option<DeliveryId>, id: &str, news: News) -> NewReport {
     NewReport {
         account: account(),
         report: Report {
@@ -88,7 +88,7 @@ impl Story {
     }
 }
 
-async fn lease(store: &SqliteStore, new: NewDelivery) -> (DeliveryId, Leased) {
+pub(crate) async fn lease(store: &SqliteStore, new: NewDelivery) -> (DeliveryId, Leased) {
     let Acceptance::Stored(delivery) = store.accept(new).await.unwrap() else {
         panic!("not stored");
     };
@@ -97,7 +97,7 @@ async fn lease(store: &SqliteStore, new: NewDelivery) -> (DeliveryId, Leased) {
     (delivery.id, store.lease(request).await.unwrap())
 }
 
-fn sent(id: Option<&str>) -> Settlement {
+pub(crate) fn sent(id: Option<&str>) -> Settlement {
     Settlement::Sent {
         message_id: id.map(message_id),
         report_deadline: Some(noon() + WINDOW),
@@ -198,6 +198,31 @@ async fn a_report_that_came_before_the_process_died_settles_the_delivery_at_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_came_in_time_counts_however_late_the_next_start_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let story = Story::begin(directory.path()).await;
+    let came = noon() + WINDOW - Duration::from_secs(1);
+    let report = NewReport {
+        receive_time: came,
+        ..report(Some(story.id), "m1", News::Delivered)
+    };
+    assert_eq!(story.effect(report).await, ReportEffect::Early);
+    let id = story.id;
+    story.store.close();
+    let reopened = open(directory.path());
+    let later = noon() + WINDOW * 2;
+    let recovery = Recovery {
+        now: later,
+        resend_once: Vec::new(),
+    };
+    assert_eq!(reopened.recover(recovery).await.unwrap().reported, 1);
+    let delivery = reopened.delivery(id).await.unwrap().unwrap();
+    assert_eq!(delivery.state, DeliveryState::Delivered);
+    assert_eq!(delivery.report_time, Some(came), "when it came");
+    assert_eq!(delivery.update_time, later, "when that settled it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_process_left_uncertain_can_still_be_settled_by_a_report() {
     let directory = tempfile::tempdir().unwrap();
     let story = Story::begin(directory.path()).await;
@@ -289,7 +314,7 @@ async fn a_report_is_believed_only_of_its_own_account_and_citizen() {
     assert_eq!(story.effect(of_stranger).await, ReportEffect::Unknown);
     let naming = |number: &str| {
         let mut named = report(Some(story.id), "m1", News::Delivered);
-        named.report.recipient = ReportedNumber::parse(number);
+        named.report.recipient = ReportedNumber::parse(number, BareDigits::National);
         named
     };
     let effect = story.effect(naming("+34699999999")).await;
@@ -299,6 +324,36 @@ async fn a_report_is_believed_only_of_its_own_account_and_citizen() {
     let national = story.recipient.expose_national_digits().unwrap();
     let effect = story.effect(naming(&format!("0034{national}"))).await;
     assert_eq!(effect, ReportEffect::Settled(DeliveryState::Delivered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_those_who_share_an_id_a_report_means_the_newest_to_its_own_citizen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut story = Story::begin(directory.path()).await;
+    let (first, recipient) = (story.id, story.recipient.clone());
+    story.settle(sent(Some("7"))).await;
+    // The gateway begins anew with its ids: another citizen's, the first one's again, and another's again.
+    let mut ids = Vec::new();
+    for again in [None, Some(recipient.clone()), None] {
+        let new = new_delivery_at(noon(), LIFE);
+        let recipient = again.unwrap_or_else(|| new.recipient.clone());
+        let new = NewDelivery { recipient, ..new };
+        (story.id, story.leased) = lease(&story.store, new).await;
+        story.settle(sent(Some("7"))).await;
+        ids.push(story.id);
+    }
+    let mut named = report(None, "7", News::Delivered);
+    named.report.recipient = ReportedNumber::parse(recipient.expose_e164(), BareDigits::National);
+    let settled = ReportEffect::Settled(DeliveryState::Delivered);
+    assert_eq!(story.effect(named).await, settled);
+    let nameless = report(None, "7", News::Delivered);
+    assert_eq!(story.effect(nameless).await, settled);
+    let mut states = Vec::new();
+    for id in [first, ids[0], ids[1], ids[2]] {
+        states.push(story.store.delivery(id).await.unwrap().unwrap().state);
+    }
+    let (sent, delivered) = (DeliveryState::Sent, DeliveryState::Delivered);
+    assert_eq!(states, [sent, sent, delivered, delivered]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use clave_otp::{
 };
 use jiff::Timestamp;
 
-use crate::store::{account, lease_at, new_delivery_at, open, way};
+use crate::store::{account, lawful, lease_at, new_delivery_at, open, way};
 
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -45,6 +45,8 @@ fn all_that_wait() -> HandOver {
         to: vec![Neighbour {
             account: second(),
             queue_limit: NonZeroU32::new(2).unwrap(),
+            lawful: lawful(),
+            is_well: true,
         }],
         which: Which::AllThatWait,
         now: noon(),

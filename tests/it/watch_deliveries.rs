@@ -6,7 +6,7 @@ use clave_otp::{
     clock::{Clock as _, ManualClock, SystemClock},
     grpc::proto::{
         Delivery, DeliveryState, WatchDeliveriesRequest, WatchDeliveriesResponse,
-        WatchDeliveryRequest, delivery_service_client::DeliveryServiceClient,
+        delivery_service_client::DeliveryServiceClient,
     },
     simulator::{Action, Gate, Match, Script},
 };
@@ -21,7 +21,7 @@ use crate::support::{
     request_to, soon,
 };
 
-type Client = DeliveryServiceClient<Channel>;
+pub(crate) type Client = DeliveryServiceClient<Channel>;
 
 /// A client that watches: what it has dealt with, and the token of the last of it.
 struct Watcher {
@@ -356,7 +356,11 @@ async fn a_token_older_than_the_log_is_refused_and_silence_brings_newer_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_is_cut_off_and_resumes_without_a_gap() {
-    let app = app_with("[grpc]", "watch_buffer = 256\nmax_watchers = 2").await;
+    let app = app_with(
+        "[grpc]",
+        "watch_buffer = 256\nmax_watchers_of_all = 2\nmax_watchers_of_all_per_caller = 2",
+    )
+    .await;
     let narrow = Endpoint::from_shared(format!("http://{}", app.grpc))
         .unwrap()
         .initial_stream_window_size(65_535)
@@ -376,7 +380,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_resumes_without_a_gap() {
     // One that reads is not held up by one that does not.
     let ((), all) = tokio::join!(sending, reading);
     // The slow one has lost its place though it has not read why.
-    let (third, status) = begun_after(&app.client, "", "TOO_MANY_WATCHERS").await;
+    let (third, status) = begun_after(&app.client, "", "CALLER_LIMIT").await;
     drop(third);
     assert!(status.is_none_or(|status| {
         status.code() == Code::ResourceExhausted
@@ -387,7 +391,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_resumes_without_a_gap() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_error_details().retry_info().is_some());
     assert!(!seen.is_empty() && seen.len() < all.len());
-    let (mut resumed, _) = begun_after(&narrow, &token, "TOO_MANY_WATCHERS").await;
+    let (mut resumed, _) = begun_after(&narrow, &token, "CALLER_LIMIT").await;
     seen.extend(resumed.take(all.len() - seen.len()).await);
     let (files, _simulator) = app.stop().await;
     assert!(seen == all && seen == logged(&files));
@@ -411,33 +415,8 @@ async fn begun_after(client: &Client, token: &str, reason: &str) -> (Watcher, Op
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn watches_of_both_kinds_have_a_limit_together_and_give_their_places_back() {
-    let gate = Gate::new();
-    let script = Script::new().on(Match::request(1), Action::Hold(gate.clone()));
-    let clock = Arc::new(SystemClock::new());
-    let mut app = TestApp::start_with(script, clock, |files| {
-        files.change("service.toml", "[grpc]", "[grpc]\nmax_watchers = 2");
-    })
-    .await;
-    let all = Watcher::begin(&app.client, "", "").await.unwrap();
-    let name = app.accepted(request()).await.name;
-    let one = WatchDeliveryRequest { name };
-    let following = app.client.watch_delivery(one.clone()).await.unwrap();
-    let refusal = refused(&app.client, "", "").await;
-    assert_eq!(reason_of(&refusal), "TOO_MANY_WATCHERS");
-    assert_eq!(refusal.code(), Code::ResourceExhausted);
-    assert!(refusal.get_error_details().retry_info().is_some());
-    let refusal = app.client.watch_delivery(one).await.unwrap_err();
-    assert_eq!(reason_of(&refusal), "TOO_MANY_WATCHERS");
-    drop(all);
-    begun_after(&app.client, "", "TOO_MANY_WATCHERS").await;
-    drop(following);
-    gate.open();
-}
-
 /// The number behind a metric's name and labels; 0 before its first value.
-fn metric(page: &str, name: &str) -> u64 {
+pub(crate) fn metric(page: &str, name: &str) -> u64 {
     let line = page.lines().find_map(|line| line.strip_prefix(name));
     line.map_or(0, |value| value.trim().parse().unwrap())
 }
@@ -459,7 +438,8 @@ async fn a_thousand_watchers_see_every_change_once_and_the_log_is_read_as_for_on
         }
     }
     let (_, before) = service.page("/metrics");
-    assert_eq!(metric(&before, "clave_otp_watchers "), WATCHERS as u64);
+    let watched = "clave_otp_watchers{watched=\"all\",caller=\"test\"} ";
+    assert_eq!(metric(&before, watched), WATCHERS as u64);
 
     let watching = watchers.into_iter().map(|mut watcher| {
         tokio::spawn(async move { watcher.take(DELIVERIES as usize * 3).await })

@@ -28,6 +28,8 @@ pub(super) const ORGANISMO: &str = "EA0012345";
 const NOWHERE: &str = "http://127.0.0.1:1/";
 /// A number that the simulated platform rejects, in its own nine digits.
 const REJECTED_NUMBER: &str = "600000005";
+/// The password of every account.
+const PASSWORD: &str = "una-clave-de-prueba";
 /// What the platform takes for a request: enough to see batches form.
 const LATENCY: Duration = Duration::from_millis(40);
 
@@ -68,7 +70,6 @@ struct SampleAccount {
     id: &'static str,
     protocol: &'static str,
     api_user: &'static str,
-    password: &'static str,
     /// The first one is the default.
     senders: [&'static str; 2],
     international: &'static str,
@@ -76,55 +77,55 @@ struct SampleAccount {
     is_there: bool,
 }
 
+/// What most of them have in common; what is empty here is each one's own.
+const COMMON: SampleAccount = SampleAccount {
+    id: "",
+    protocol: "soap",
+    api_user: "",
+    senders: ["", "217812"],
+    international: "enabled = false",
+    is_there: true,
+};
+
 const MADRID_ACCOUNT: SampleAccount = SampleAccount {
     id: "madrid-mn",
     protocol: "xml-rpc",
     api_user: "0a1b2c3d-madriddem",
-    password: "una-clave-de-prueba",
     senders: ["ClaveMadrid", "217812"],
     international: "enabled = true\nallowed_regions = [\"PT\", \"FR\"]",
-    is_there: true,
+    ..COMMON
 };
 
 const BARCELONA_ACCOUNT: SampleAccount = SampleAccount {
     id: "barcelona-mn",
     protocol: "xml-rpc",
     api_user: "4e5f6a7b-barcedemo",
-    password: "otra-clave-de-prueba",
     senders: ["217812", "ClaveBCN"],
-    international: "enabled = false",
-    is_there: true,
+    ..COMMON
 };
 
 const SEVILLA_ACCOUNT: SampleAccount = SampleAccount {
     id: "sevilla-soap",
-    protocol: "soap",
     api_user: "7c8d9e0f-sevilldem",
-    password: "tercera-clave-de-prueba",
     senders: ["ClaveSevill", "217812"],
-    international: "enabled = false",
-    is_there: true,
+    ..COMMON
 };
 
 /// The platform of the first account cannot be reached; the second one takes over.
 const TWO_ACCOUNTS: [SampleAccount; 2] = [
     SampleAccount {
         id: "organismo-soap",
-        protocol: "soap",
         api_user: "1a2b3c4d-organidem",
-        password: "cuarta-clave-de-prueba",
         senders: ["ClaveOrg", "217812"],
-        international: "enabled = false",
         is_there: false,
+        ..COMMON
     },
     SampleAccount {
         id: "organismo-rest",
         protocol: "rest",
         api_user: "5e6f7a8b-organidem",
-        password: "quinta-clave-de-prueba",
         senders: ["217812", "ClaveOrg2"],
-        international: "enabled = false",
-        is_there: true,
+        ..COMMON
     },
 ];
 
@@ -173,7 +174,7 @@ impl Installation {
         for sample in &SAMPLES {
             for account in sample.accounts {
                 let secret = root.join(format!("secrets/{}.password", account.id));
-                write_private(&secret, account.password)?;
+                write_private(&secret, PASSWORD)?;
             }
             let file = root.join(format!("administrations/{}.toml", sample.dir3));
             fs::write(&file, sample.toml(platform)).map_err(|e| e.to_string())?;
@@ -277,7 +278,7 @@ pub(super) async fn platform(clock: Arc<dyn Clock>) -> Result<Simulator, String>
             .senders
             .iter()
             .filter_map(|sender| Sender::parse(sender).ok());
-        Account::new(account.api_user, account.password.into(), senders)
+        Account::new(account.api_user, PASSWORD.into(), senders)
     });
     let script = Script::new()
         .latency(LATENCY)

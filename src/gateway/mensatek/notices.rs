@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        DeliveryId, GatewayMessageId, News, Report, ReportedNumber, ReportedStatus,
+        BareDigits, DeliveryId, GatewayMessageId, News, Report, ReportedNumber, ReportedStatus,
         certified::{
             AttachmentEvent, AttachmentEventKind, CertifiedEvent, CertifiedId, CertifiedNews,
             MessageGroup, PlatformState, Protection, ReplyText, spanish_time,
@@ -89,22 +89,22 @@ impl About {
 /// about the message of its id.
 fn report(parts: &NoticeParts) -> Callback {
     let about = About::of(parts.reference.as_deref(), parts.message_id.as_deref());
-    let recipient = ReportedNumber::parse(&parts.recipient);
-    let number: Option<i64> = parts.state.parse().ok();
+    let recipient = number_of(&parts.recipient);
+    let state: Option<i64> = parts.state.parse().ok();
     let is_about_something = about.delivery.is_some() || about.message_id.is_some();
     let report = (is_about_something && about.message.is_none()).then(|| Report {
         delivery: about.delivery,
         message_id: about.message_id.clone(),
         recipient: recipient.clone(),
-        news: number.map_or(News::Unknown, codes::news),
+        news: state.map_or(News::Unknown, codes::news),
         status: ReportedStatus::of(&parts.state),
     });
-    if let Some(number) = number
-        && about.may_be_certified()
+    if let Some(state) = state
+        && (about.message.is_some() || !parts.is_plain && about.may_be_certified())
     {
         let time = parts.time.as_deref().and_then(spanish_time);
         let news = CertifiedNews::State {
-            state: PlatformState::new(number),
+            state: PlatformState::new(state),
             seconds: parts.seconds.and_then(|count| u32::try_from(count).ok()),
         };
         return Callback::Certified(about.event(recipient, time, news), report);
@@ -130,7 +130,7 @@ fn attachment(parts: &AttachmentParts) -> Callback {
         address: parts.address.as_deref().and_then(|text| text.parse().ok()),
         port: parts.port.and_then(|port| u16::try_from(port).ok()),
     };
-    let recipient = parts.recipient.as_deref().and_then(ReportedNumber::parse);
+    let recipient = parts.recipient.as_deref().and_then(number_of);
     let time = parts.time.as_deref().and_then(spanish_time);
     Callback::Certified(
         about.event(recipient, time, CertifiedNews::Attachment(event)),
@@ -144,7 +144,7 @@ fn reply(parts: &ReplyParts) -> Callback {
         return callbacks::CITIZEN_ANSWER;
     }
     // An alphanumeric sender is ours: then the number stands in the other field, as in the example of the text.
-    let number = |text: &Option<String>| text.as_deref().and_then(ReportedNumber::parse);
+    let number = |text: &Option<String>| text.as_deref().and_then(number_of);
     let citizen = number(&parts.sender).or_else(|| number(&parts.recipient));
     let told = parts
         .timestamp
@@ -155,6 +155,11 @@ fn reply(parts: &ReplyParts) -> Callback {
         is_certified: parts.is_certified,
     };
     Callback::Certified(about.event(citizen, time, news), None)
+}
+
+/// Numbers begin with the code of their country, as in all of the text's examples.
+fn number_of(text: &str) -> Option<ReportedNumber> {
+    ReportedNumber::parse(text, BareDigits::WithCountry)
 }
 
 /// On one line, and no longer than that.

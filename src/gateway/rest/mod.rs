@@ -70,8 +70,8 @@ impl fmt::Debug for RestSettings {
 /// One account at the REST interface of Mensajería Negocios.
 pub struct RestGateway {
     http: HttpClient,
-    /// `Basic …`, marked as secret.
-    authorization: HeaderValue,
+    /// Of each request; `Authorization` among them, marked as secret.
+    headers: HeaderMap,
     reports: Option<ReportAddress>,
     number_form: NumberForm,
     expiry: ExpiryForm,
@@ -82,11 +82,16 @@ impl RestGateway {
     /// Checks the settings; asks the platform nothing.
     pub fn new(mut settings: RestSettings) -> Result<Self, GatewaySetupError> {
         let authorization = basic_authorization(&settings.api_user, &settings.password)?;
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (CONTENT_TYPE, HeaderValue::from_static(JSON)),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+        ]);
         settings.codes.check(status_codes::SUCCESS)?;
         settings.http.endpoint = operation(settings.http.endpoint);
         Ok(Self {
             http: HttpClient::new(settings.http)?,
-            authorization,
+            headers,
             reports: settings.report_url.map(ReportAddress::new).transpose()?,
             number_form: settings.number_form,
             expiry: settings.expiry,
@@ -107,10 +112,7 @@ impl RestGateway {
             return unrepresentable();
         };
         tracing::debug!(request_bytes = body.len(), "request to the gateway");
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let headers = self.headers.clone();
         let result = self.http.post(headers, body, start_within).await;
         outcome(&result, &self.codes)
     }

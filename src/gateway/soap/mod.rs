@@ -70,6 +70,8 @@ impl fmt::Debug for SoapSettings {
 /// One account at the SOAP interface of Mensajería Negocios.
 pub struct SoapGateway {
     http: HttpClient,
+    /// Of each request.
+    headers: HeaderMap,
     authorization: SecretString,
     reports: Option<ReportAddress>,
     number_form: NumberForm,
@@ -84,6 +86,11 @@ impl SoapGateway {
         settings.codes.check(status_codes::SUCCESS)?;
         Ok(Self {
             http: HttpClient::new(settings.http)?,
+            headers: HeaderMap::from_iter([
+                (CONTENT_TYPE, HeaderValue::from_static(TEXT_XML)),
+                (ACCEPT, HeaderValue::from_static("text/xml")),
+                (HeaderName::from_static("soapaction"), SOAP_ACTION),
+            ]),
             authorization,
             reports: settings.report_url.map(ReportAddress::new).transpose()?,
             number_form: NumberForm::National {
@@ -110,10 +117,7 @@ impl SoapGateway {
             report_url: report_url.as_deref(),
         });
         tracing::debug!(request_bytes = body.len(), "request to the gateway");
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_XML));
-        headers.insert(ACCEPT, HeaderValue::from_static("text/xml"));
-        headers.insert(HeaderName::from_static("soapaction"), SOAP_ACTION);
+        let headers = self.headers.clone();
         let result = self.http.post(headers, body, start_within).await;
         outcome(&result, &self.codes)
     }

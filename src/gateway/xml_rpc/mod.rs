@@ -61,6 +61,8 @@ impl fmt::Debug for XmlRpcSettings {
 /// before the last call has ended.
 pub struct XmlRpcGateway {
     http: HttpClient,
+    /// Of each request.
+    headers: HeaderMap,
     api_user: SecretString,
     password: SecretString,
     encoding: WireEncoding,
@@ -75,6 +77,7 @@ impl XmlRpcGateway {
         settings.codes.check(codes::ACCEPTED)?;
         Ok(Self {
             http: HttpClient::new(settings.http)?,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/xml"))]),
             api_user: settings.api_user,
             password: settings.password,
             encoding: settings.encoding,
@@ -112,8 +115,7 @@ impl XmlRpcGateway {
             request_bytes = body.len(),
             "request to the gateway"
         );
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+        let headers = self.headers.clone();
         let result = self.http.post(headers, body, start_within).await;
         outcomes(&result, messages.len(), &self.codes)
     }

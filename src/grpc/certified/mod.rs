@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     certified::{Certificates, EventWatch, Refusal},
-    status::WatchPlace,
+    status::{WatchPlace, Watched},
 };
 
 /// Longest piece of a download in one message: far below what clients take.
@@ -50,7 +50,7 @@ impl CertifiedMessages {
         request: Request<SendCertifiedMessageRequest>,
     ) -> Answer<SendCertifiedMessageResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let (id, parsed) = convert::send_request(request.into_inner()).map_err(refuse_all)?;
         let sent = self
             .0
@@ -69,7 +69,7 @@ impl CertifiedMessages {
         &self,
         request: Request<GetCertifiedMessageRequest>,
     ) -> Answer<GetCertifiedMessageResponse> {
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let id = convert::name(&request.get_ref().name).map_err(refuse_all)?;
         let message = self.0.certified.get(&caller, id).await.map_err(refuse)?;
         let message = Some(to_proto_message(&message));
@@ -81,7 +81,7 @@ impl CertifiedMessages {
         request: Request<CancelCertifiedMessageRequest>,
     ) -> Answer<CancelCertifiedMessageResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let id = convert::name(&request.get_ref().name).map_err(refuse_all)?;
         let cancelled = self.0.certified.cancel(&caller, id).await.map_err(refuse)?;
         Ok(Response::new(CancelCertifiedMessageResponse {
@@ -96,7 +96,7 @@ impl CertifiedMessages {
         request: Request<RescheduleCertifiedMessageRequest>,
     ) -> Answer<RescheduleCertifiedMessageResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let (id, time) = convert::reschedule_request(request.get_ref()).map_err(refuse_all)?;
         let moved = self
             .0
@@ -115,7 +115,7 @@ impl CertifiedMessages {
         request: Request<GetCertifiedReportRequest>,
     ) -> Answer<GetCertifiedReportResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let id = convert::name(&request.get_ref().name).map_err(refuse_all)?;
         let message = self.0.certified.report(&caller, id).await.map_err(refuse)?;
         let message = Some(to_proto_message(&message));
@@ -127,7 +127,7 @@ impl CertifiedMessages {
         request: Request<UploadLibraryFileRequest>,
     ) -> Answer<UploadLibraryFileResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let (whose, file) = convert::upload_request(request.into_inner()).map_err(refuse_all)?;
         let whose = (&whose.0, whose.1.as_ref());
         let file_name = self
@@ -145,7 +145,7 @@ impl CertifiedMessages {
         request: Request<ListLibraryFilesRequest>,
     ) -> Answer<ListLibraryFilesResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let message = request.get_ref();
         let whose =
             convert::whose(&message.administration, &message.account).map_err(refuse_all)?;
@@ -165,7 +165,7 @@ impl CertifiedMessages {
         request: Request<DeleteLibraryFileRequest>,
     ) -> Answer<DeleteLibraryFileResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let (whose, name) = convert::delete_request(request.get_ref()).map_err(refuse_all)?;
         let whose = (&whose.0, whose.1.as_ref());
         self.0
@@ -178,7 +178,7 @@ impl CertifiedMessages {
 
     async fn balance(&self, request: Request<GetBalanceRequest>) -> Answer<GetBalanceResponse> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let message = request.get_ref();
         let whose =
             convert::whose(&message.administration, &message.account).map_err(refuse_all)?;
@@ -254,7 +254,7 @@ impl CertifiedMessageService for CertifiedMessages {
         request: Request<DownloadCertificatesRequest>,
     ) -> Answer<Self::DownloadCertificatesStream> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let wanted = convert::download_request(request.get_ref()).map_err(refuse_all)?;
         let certificates = self
             .0
@@ -301,11 +301,15 @@ impl CertifiedMessageService for CertifiedMessages {
         request: Request<WatchCertifiedEventsRequest>,
     ) -> Answer<Self::WatchCertifiedEventsStream> {
         self.0.refuse_when_stopping()?;
-        let caller = self.0.callers.identify(&request).map_err(refuse_commonly)?;
+        let caller = self.0.identify(&request).map_err(refuse_commonly)?;
         let message = request.get_ref();
         let administration = convert::watch_request(message).map_err(refuse_all)?;
         let token = Some(message.resume_token.as_str()).filter(|token| !token.is_empty());
-        let place = self.0.watch_places.take().map_err(refuse_commonly)?;
+        let place = self
+            .0
+            .watch_places
+            .take(Watched::All, &caller.name)
+            .map_err(refuse_commonly)?;
         let events = &self.0.certified_events;
         let watch = events
             .watch(&caller, administration, token)

@@ -95,7 +95,7 @@ pub(super) fn unreadable(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
 }
 
-fn destination(text: &str) -> Option<Destination> {
+pub(super) fn destination(text: &str) -> Option<Destination> {
     [Destination::National, Destination::International]
         .into_iter()
         .find(|destination| destination.as_str() == text)

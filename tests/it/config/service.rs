@@ -1,5 +1,7 @@
 //! The service file and the environment over it.
 
+use crate::support::pki::Authority;
+
 use super::{Row, S, SERVICE, Set, assert_each};
 
 /// Mistakes in the sections of the service file.
@@ -17,8 +19,9 @@ const SECTIONS: &[Row] = &[
     (S, "[store]", "[reports]\npublic_url = \"http://otp.example.gob.es\"\n[store]", "service.toml: reports.public_url: must begin with https:// (plain http:// is for loopback alone)"),
     (S, "[store]", "[delivery]\nmax_life_minutes = 31\n[store]", "service.toml: delivery.max_life_minutes: must be from 1 to 30"),
     (S, "[store]", "[limits]\nqueue_per_account = 0\n[store]", "service.toml: limits.queue_per_account: must be from 1 to 1000000"),
-    (S, "[store]", "\"a[99999999999]\" = 1\n[store]", "service.toml: grpc.\"a[99999999999]\": is an unknown key; known here: listen, tls, reflection, max_message_bytes, max_header_bytes, arrival_timeout_ms, keepalive_interval_seconds, keepalive_timeout_seconds, max_connections, max_concurrent_streams, default_deadline_ms, shutdown_grace_seconds, max_watchers, watch_buffer, watch_heartbeat_seconds"),
+    (S, "[store]", "\"a[99999999999]\" = 1\n[store]", "service.toml: grpc.\"a[99999999999]\": is an unknown key; known here: listen, tls, reflection, max_message_bytes, max_header_bytes, arrival_timeout_ms, keepalive_interval_seconds, keepalive_timeout_seconds, max_connections, max_concurrent_streams, default_deadline_ms, shutdown_grace_seconds, max_watchers, max_watchers_per_caller, max_watchers_of_all, max_watchers_of_all_per_caller, watch_buffer, watch_heartbeat_seconds"),
     (S, "[store]", "max_watchers = 0\n[store]", "service.toml: grpc.max_watchers: must be from 1 to 100000"),
+    (S, "[store]", "max_watchers_of_all = 10\nmax_watchers_of_all_per_caller = 11\n[store]", "service.toml: grpc.max_watchers_of_all_per_caller: must be from 1 to 10"),
     (S, "[store]", "watch_buffer = 255\n[store]", "service.toml: grpc.watch_buffer: must be from 256 to 65536"),
     (S, "[store]", "watch_heartbeat_seconds = 0\n[store]", "service.toml: grpc.watch_heartbeat_seconds: must be from 1 to 3600"),
     (S, "[store]", "[delivery]\nchanges_kept_hours = 745\n[store]", "service.toml: delivery.changes_kept_hours: must be from 1 to 744"),
@@ -45,21 +48,28 @@ fn tls_files_must_exist_and_the_key_must_be_private() {
             "certificate_san = \"backend.example.gob.es\"",
         )
         .change(S, "127.0.0.1:50051", "0.0.0.0:50051");
-    set.write("s.pem", "");
+    set.write("s.pem", &Authority::new("test").pem);
     set.write("s.key", "");
     set.mode("s.key", 0o640);
     assert_eq!(
         set.problems(),
         [
+            "service.toml: grpc.tls.client_ca_file: cannot be read (no such file): name a PEM file; relative paths start at the folder of this file".into(),
             format!(
                 "service.toml: grpc.tls.private_key_file: can be read or changed by others (mode 0640): chmod 600 {}",
                 set.path("s.key").display()
             ),
-            "service.toml: grpc.tls.client_ca_file: cannot be read (no such file): name a PEM file; relative paths start at the folder of this file".into(),
         ]
     );
     set.mode("s.key", 0o600);
     set.write("ca.pem", "");
+    assert_eq!(
+        set.problems(),
+        [
+            "service.toml: grpc.tls.client_ca_file: holds none in PEM form: name a PEM file of certificates"
+        ]
+    );
+    set.write("ca.pem", &Authority::new("test").pem);
     assert_eq!(
         set.settings().grpc.tls.unwrap().private_key_file,
         set.path("s.key")

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use clave_otp::{
     domain::{
-        Recipient, ReportedNumber, Sender,
+        BareDigits, Recipient, ReportedNumber, Sender,
         certified::{
             AcceptanceDays, Attachment, CertifiedId, CertifiedKind, CertifiedText, FileContent,
             Identification, IdentityNumber, LibraryFileName, MessageGroup, PlatformState, SendTime,
@@ -263,7 +263,10 @@ async fn the_functions_on_a_message_name_it_and_read_their_answer() {
         let rows = gateway.report(group()).await.unwrap();
         asked.assert_async().await;
         assert_eq!(rows.len(), 2, "{list}");
-        assert_eq!(rows[0].recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            rows[0].recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!(rows[0].state, PlatformState::new(14));
         assert_eq!(rows[0].time.unwrap().to_string(), "2026-11-24T10:14:24Z");
         assert_eq!((rows[0].seconds, rows[1].seconds), (Some(3), None));

@@ -2,7 +2,7 @@
 
 use clave_otp::{
     domain::{
-        DeliveryId, GatewayMessageId, News, Reason, ReportedNumber,
+        BareDigits, DeliveryId, GatewayMessageId, News, Reason, ReportedNumber,
         certified::{
             AttachmentEventKind, CertifiedEvent, CertifiedId, CertifiedNews, MessageGroup,
             PlatformState, Protection,
@@ -45,7 +45,10 @@ fn every_report_is_understood_and_acknowledged() {
         };
         assert_eq!(report.delivery, Some(DeliveryId::from_bytes([7; 16])));
         assert_eq!(report.message_id, GatewayMessageId::parse("10573758"));
-        assert_eq!(report.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            report.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!(report.news, News::Delivered, "{file}");
         assert_eq!(report.status.as_str(), "11");
         assert_eq!(answer, taken(), "{file}");
@@ -68,24 +71,78 @@ fn a_state_comes_as_a_number_or_as_a_text() {
         ("\"su clave es 748291\"", News::Unknown, "?"),
     ] {
         let body = format!(
-            "{{\"SERVICIO\":\"smsmasivo\",\"resultado\":{state},\"movil\":\"600000001\",\"msgid\":\"77\",\"Referencia\":\"other\"}}"
+            "{{\"SERVICIO\":\"smsmasivo\",\"resultado\":{state},\"movil\":\"34600000001\",\"msgid\":\"77\",\"Referencia\":\"other\"}}"
         );
         let (found, answer) = read_callback(&reader(), JSON, body.as_bytes());
-        // Without a reference of ours it may be about a certified message too, where it has a number for its state.
-        let report = match found {
-            Callback::Report(report) => report,
-            Callback::Certified(event, Some(report)) => {
-                assert_eq!(event.group, MessageGroup::new(77));
-                report
-            }
-            other => panic!("{state}: {other:?}"),
+        let Callback::Report(report) = found else {
+            panic!("{state}: {found:?}");
         };
         // A reference that is none of ours: the message id says which one it is.
         assert_eq!(report.delivery, None);
         assert_eq!(report.message_id, GatewayMessageId::parse("77"));
-        assert_eq!(report.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            report.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!((report.news, report.status.as_str()), (news, kept));
         assert_eq!(answer, taken());
+    }
+}
+
+/// Without a reference of ours, what is certified may be a code or a certified message; plain SMS is a code.
+#[test]
+fn a_report_without_a_reference_may_be_about_either() {
+    for (service, is_open) in [
+        ("SMSCERTIFICADO", true),
+        ("SMSCONTRATO", true),
+        ("SMSMASIVO", false),
+    ] {
+        let body = format!(
+            "{{\"Servicio\":\"{service}\",\"Resultado\":13,\"Movil\":34600000001,\"idMensaje\":77}}"
+        );
+        let report = match read_callback(&reader(), JSON, body.as_bytes()).0 {
+            Callback::Certified(event, Some(report)) if is_open => {
+                assert_eq!((event.message, event.group), (None, MessageGroup::new(77)));
+                report
+            }
+            Callback::Report(report) if !is_open => report,
+            other => panic!("{service}: {other:?}"),
+        };
+        assert_eq!(report.message_id, GatewayMessageId::parse("77"));
+        assert_eq!(report.news, News::Delivered);
+    }
+}
+
+/// Its numbers begin with the code of their country: nine digits are no Spanish number, but one of New Caledonia.
+#[test]
+fn the_number_of_a_report_begins_with_the_code_of_its_country() {
+    let body = br#"{"Servicio":"SMSMASIVO","Resultado":11,"Movil":687712345,"idMensaje":77}"#;
+    let Callback::Report(report) = read_callback(&reader(), JSON, body).0 else {
+        panic!("it is a report");
+    };
+    let abroad = ReportedNumber::parse("+687712345", BareDigits::WithCountry);
+    assert_eq!(report.recipient, abroad);
+}
+
+/// Nine digits after `+` or `00` are no Spanish number.
+#[test]
+fn a_number_keeps_its_plus_and_its_zeros() {
+    for (written, expected) in [
+        ("\"+376123456\"", "+376123456"),
+        ("\"00376123456\"", "+376123456"),
+        ("\"0034600000001\"", "+34600000001"),
+        ("\"687712345\"", "+687712345"),
+        ("34600000001", "+34600000001"),
+    ] {
+        let body = format!(
+            "{{\"Servicio\":\"SMSMASIVO\",\"Resultado\":11,\"Movil\":{written},\"idMensaje\":77}}"
+        );
+        let (found, _) = read_callback(&reader(), JSON, body.as_bytes());
+        let Callback::Report(report) = found else {
+            panic!("{written}: {found:?}");
+        };
+        let number = report.recipient.unwrap();
+        assert_eq!(number.expose_e164(), expected, "{written}");
     }
 }
 
@@ -148,7 +205,10 @@ fn a_reference_of_ours_makes_a_report_an_event() {
         ]);
         assert_eq!(event.message, Some(CertifiedId::from_bytes([7; 16])));
         assert_eq!(event.group, MessageGroup::new(10_573_758));
-        assert_eq!(event.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            event.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!(event.time.unwrap().to_string(), "2026-11-24T10:14:24Z");
         let news = CertifiedNews::State {
             state: PlatformState::new(162),
@@ -206,7 +266,10 @@ fn an_answer_belongs_to_the_message_that_it_answers() {
             (event.message, event.group),
             (None, MessageGroup::new(78_334_454))
         );
-        assert_eq!(event.recipient, ReportedNumber::parse("+34600000001"));
+        assert_eq!(
+            event.recipient,
+            ReportedNumber::parse("+34600000001", BareDigits::WithCountry)
+        );
         assert_eq!(event.time.unwrap().as_second(), 1_664_795_529);
         let CertifiedNews::Reply { text, is_certified } = &event.news else {
             panic!("{event:?}");

@@ -26,8 +26,17 @@ pub struct Kept {
     pub superseded: bool,
     /// The accounts that have tried it.
     pub tried: BTreeSet<AccountId>,
-    /// What gateways have said about it: whose, of which message, what.
-    heard: Vec<(AccountId, Option<GatewayMessageId>, News)>,
+    /// What gateways have said about it.
+    heard: Vec<Saying>,
+}
+
+/// What a gateway said once.
+#[derive(Debug, Clone)]
+struct Saying {
+    account: AccountId,
+    message: Option<GatewayMessageId>,
+    news: News,
+    came: Timestamp,
 }
 
 impl Kept {
@@ -55,7 +64,7 @@ impl Kept {
     }
 
     pub fn ends_unsent(&mut self, state: DeliveryState, now: Timestamp) {
-        let has_arrived = |(_, _, news): &(_, _, News)| matches!(news, News::Delivered);
+        let has_arrived = |saying: &Saying| matches!(saying.news, News::Delivered);
         let state = if self.maybe_sent || self.heard.iter().any(has_arrived) {
             DeliveryState::Uncertain
         } else {
@@ -144,15 +153,16 @@ impl Kept {
         if self
             .heard
             .iter()
-            .any(|(_, message, news)| (message, news) == said)
+            .any(|saying| (&saying.message, &saying.news) == said)
         {
             return ReportEffect::Repeated;
         }
-        let saying = (
-            account.clone(),
-            report.message_id.clone(),
-            report.news.clone(),
-        );
+        let saying = Saying {
+            account: account.clone(),
+            message: report.message_id.clone(),
+            news: report.news.clone(),
+            came: now,
+        };
         self.heard.push(saying.clone());
         let is_an_end = matches!(report.news, News::Delivered | News::Failed(_));
         let state = self.delivery.state;
@@ -175,17 +185,17 @@ impl Kept {
     /// Whether a report has told an end already.
     pub fn was_told_the_end(&self) -> bool {
         let mut sayings = self.heard.iter();
-        sayings.any(|(_, _, news)| matches!(news, News::Delivered | News::Failed(_)))
+        sayings.any(|saying| matches!(saying.news, News::Delivered | News::Failed(_)))
     }
 
     /// Good news count more than bad ones, whichever came first.
     pub fn is_settled_by_what_it_heard(&mut self, now: Timestamp) -> bool {
-        let is_good = |(_, _, news): &&(_, _, News)| matches!(news, News::Delivered);
+        let is_good = |saying: &&Saying| matches!(saying.news, News::Delivered);
         let (good, bad): (Vec<_>, Vec<_>) = self.heard.iter().partition(is_good);
         let sayings: Vec<_> = good.into_iter().chain(bad).cloned().collect();
         sayings
             .iter()
-            .any(|saying| !self.is_over(now) && self.ends_by(saying, now))
+            .any(|saying| !self.is_over(saying.came) && self.ends_by(saying, now))
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -195,11 +205,13 @@ impl Kept {
     }
 
     /// Ends the delivery if this is news that may end it.
-    fn ends_by(
-        &mut self,
-        (account, message, news): &(AccountId, Option<GatewayMessageId>, News),
-        now: Timestamp,
-    ) -> bool {
+    fn ends_by(&mut self, saying: &Saying, now: Timestamp) -> bool {
+        let Saying {
+            account,
+            message,
+            news,
+            came,
+        } = saying;
         let is_sent = matches!(
             self.delivery.state,
             DeliveryState::Sent | DeliveryState::Uncertain
@@ -220,7 +232,12 @@ impl Kept {
         };
         self.moves_to(state, now);
         self.delivery.reason = reason;
-        self.delivery.report_time = Some(now);
+        self.delivery.report_time = Some(*came);
+        if *account != self.delivery.account {
+            // What arrived is the message of the account before.
+            self.delivery.account = account.clone();
+            self.delivery.gateway_message_id = None;
+        }
         let known = &mut self.delivery.gateway_message_id;
         *known = known.take().or_else(|| message.clone());
         true

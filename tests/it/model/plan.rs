@@ -7,6 +7,8 @@ use clave_otp::{
     store::{ClosingCause, HandOver, LaneClosing, LeaseRequest, Neighbour, NewReport, Which},
 };
 
+use crate::store::lawful;
+
 use super::{
     calls::{
         Accepting, Call, Entry, Saying, Step, account, credentials, key, message_id, other_than,
@@ -43,6 +45,8 @@ impl Model {
                 limit,
                 margin_seconds,
             } => Call::Lease(LeaseRequest {
+                lawful: lawful(),
+                neighbours: Vec::new(),
                 account: account(*number),
                 limit: NonZeroU32::new(*limit).unwrap(),
                 now,
@@ -104,6 +108,8 @@ impl Model {
             to: vec![Neighbour {
                 account: other_than(&from),
                 queue_limit: queue_limit(),
+                lawful: lawful(),
+                is_well: true,
             }],
             from,
             which: if what_was_tried {

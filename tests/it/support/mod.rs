@@ -2,7 +2,9 @@
 //! on a free port and a gRPC client.
 
 pub mod disk;
+pub mod held_store;
 pub mod openapi;
+pub mod pki;
 pub mod process;
 
 use std::{
@@ -29,7 +31,10 @@ use clave_otp::{
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, transport::Channel};
+use tonic::{
+    Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
@@ -117,6 +122,23 @@ impl Files {
             .open(&path)
             .and_then(|mut file| file.write_all(secret.as_bytes()))
             .unwrap();
+    }
+
+    /// How the service is called: over TLS where it is served so, as whoever has `tls/caller.pem`.
+    pub fn endpoint(&self, address: std::net::SocketAddr) -> Endpoint {
+        if !self.path("tls").exists() {
+            return Channel::from_shared(format!("http://{address}")).unwrap();
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let read = |name: &str| fs::read(self.path(name)).unwrap();
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read("tls/server-ca.pem")))
+            .identity(Identity::from_pem(
+                read("tls/caller.pem"),
+                read("tls/caller.key"),
+            ));
+        let url = format!("https://localhost:{}", address.port());
+        Channel::from_shared(url).unwrap().tls_config(tls).unwrap()
     }
 
     /// Reads the installation as the service does.
@@ -237,11 +259,7 @@ impl TestApp {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let service = tokio::spawn(async move { app.run_until_stopped(stopped).await.unwrap() });
-        let channel = Channel::from_shared(format!("http://{address}"))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
+        let channel = files.endpoint(address).connect().await.unwrap();
         Self {
             channel: channel.clone(),
             accounts: AccountServiceClient::new(channel.clone()),
@@ -285,6 +303,23 @@ impl TestApp {
     pub async fn refused(&mut self, request: CreateDeliveryRequest) -> (tonic::Code, String) {
         let status = self.create(request).await.unwrap_err();
         (status.code(), reason_of(&status))
+    }
+
+    /// Until the metrics show all of these.
+    pub async fn until_metrics(&self, wanted: &[String]) {
+        let url = format!("http://{}/metrics", self.admin);
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
+        let shown = async {
+            loop {
+                let text = client.get(&url).send().await.unwrap().text().await.unwrap();
+                if wanted.iter().all(|wanted| text.contains(wanted)) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(shown).await;
     }
 
     /// The delivery as it is now.

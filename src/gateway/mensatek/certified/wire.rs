@@ -18,7 +18,7 @@ use super::super::{
 };
 use crate::{
     domain::{
-        ReportedNumber,
+        BareDigits, ReportedNumber,
         certified::{
             Attachment, Identification, LibraryFileName, PlatformState, SendTime, TextPart,
             Variables, spanish_date_time, spanish_time,
@@ -320,7 +320,7 @@ pub fn report(fields: &Fields) -> Result<Vec<RecipientState>, Unreadable> {
             let state = row.first(&["resultado"])?.and_then(integer);
             Ok(RecipientState {
                 recipient: text(&["telefono", "movil"])
-                    .and_then(|text| ReportedNumber::parse(&text)),
+                    .and_then(|text| ReportedNumber::parse(&text, BareDigits::WithCountry)),
                 state: PlatformState::new(state.ok_or(Unreadable::Field)?),
                 time: text(&["fecha"]).and_then(|text| spanish_time(&text)),
                 seconds: text(&["tiempo", "segundos"]).and_then(|text| text.parse().ok()),

@@ -175,13 +175,25 @@ fn is_present(value: &Value) -> bool {
 
 /// A text, or a whole number in its place; the two are the same word where they are the same number.
 pub fn word(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => Some(text.trim()),
+        _ => None,
+    };
+    if let Some(phone) = text.filter(|text| is_phone(text)) {
+        return Some(phone.to_owned());
+    }
     if let Some(number) = integer(value) {
         return Some(number.to_string());
     }
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        _ => None,
-    }
+    text.map(str::to_owned)
+}
+
+/// Digits after a plus or zeros, which a number would lose: `+376123456` would become a Spanish one.
+fn is_phone(text: &str) -> bool {
+    const FEWEST: usize = 7;
+    text.starts_with(['+', '0'])
+        && text.len() > FEWEST
+        && text.bytes().skip(1).all(|byte| byte.is_ascii_digit())
 }
 
 /// A whole number, or a text of one.

@@ -24,6 +24,8 @@ pub enum Notice {
 
 /// The parts of a report, as the platform writes them.
 pub struct NoticeParts {
+    /// Of a plain SMS: such is never a certified message.
+    pub is_plain: bool,
     pub reference: Option<String>,
     pub message_id: Option<String>,
     pub recipient: String,
@@ -82,7 +84,8 @@ pub fn parse_notice(request: &CallbackRequest<'_>) -> Result<Notice, Unreadable>
     let notice = Parts(&fields);
     match notice.needed(&["servicio"])?.to_ascii_uppercase().as_str() {
         // Plain SMS reports under `SMSMASIVO` by its sibling texts (confidence C).
-        "SMSMASIVO" | "SMSCERTIFICADO" | "SMSCONTRATO" => notice.report().map(Notice::Report),
+        "SMSMASIVO" => notice.report(true).map(Notice::Report),
+        "SMSCERTIFICADO" | "SMSCONTRATO" => notice.report(false).map(Notice::Report),
         "EVENTOSSMSCERTIFICADO" => Ok(Notice::AttachmentEvent(notice.attachment()?)),
         "SMSRECIBIDO" => Ok(Notice::CitizenAnswer(notice.reply()?)),
         _ => Ok(Notice::UnknownService),
@@ -111,8 +114,9 @@ impl Parts<'_> {
         self.0.first(names).ok().flatten().and_then(integer)
     }
 
-    fn report(&self) -> Result<NoticeParts, Unreadable> {
+    fn report(&self, is_plain: bool) -> Result<NoticeParts, Unreadable> {
         Ok(NoticeParts {
+            is_plain,
             reference: self.told(REFERENCE)?,
             message_id: self.told(MESSAGE_ID)?,
             recipient: self.needed(&["movil"])?,

@@ -161,7 +161,8 @@ BEGIN
         NEW.effective_sender,
         NEW.destination,
         coalesce(NEW.submit_time, NEW.update_time) / 3600000000,
-        OLD.state <> 3,
+        -- A report may say that what went out on the account before was sent after all: then that one gets the credit.
+        OLD.state <> 3 OR OLD.account <> NEW.account,
         NEW.state = 4,
         NEW.state = 5
     )

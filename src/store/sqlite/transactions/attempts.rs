@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{endings::expire, lanes::closure_of, reporting};
+use super::{endings::expire, lanes::closure_of, lawful::goes_here, reporting};
 use crate::{
-    domain::{AccountId, AttemptToken, DeliveryId, DeliveryState, GatewayMessageId, Reason},
+    domain::{
+        AccountId, AttemptToken, DeliveryId, DeliveryState, Destination, GatewayMessageId, Reason,
+    },
     store::{
         LaneClosure, LeaseRequest, Settlement,
         sqlite::{
@@ -22,6 +24,7 @@ pub(in crate::store::sqlite) struct SealedWork {
     pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
     pub(in crate::store::sqlite) sealed_text: Vec<u8>,
     pub(in crate::store::sqlite) sender: String,
+    pub(in crate::store::sqlite) destination: Destination,
     pub(in crate::store::sqlite) expire_time: Timestamp,
     pub(in crate::store::sqlite) create_time: Timestamp,
     pub(in crate::store::sqlite) segments: u8,
@@ -50,7 +53,8 @@ pub(in crate::store::sqlite) fn lease(
         });
     }
     let mut work = Vec::new();
-    // What is too late makes room for more; each turn ends at least one delivery, so this ends.
+    // What is too late, or may not go out here, makes room for more; each turn ends or moves at least one delivery, so this
+    // ends.
     loop {
         let limit = request.limit.get() as usize - work.len();
         let due = due_of_account(unit, request, limit)?;
@@ -58,15 +62,18 @@ pub(in crate::store::sqlite) fn lease(
         let (live, late): (Vec<_>, Vec<_>) = due
             .into_iter()
             .partition(|taken| taken.expire_time > request.must_outlive);
-        for taken in &live {
-            begin_attempt(unit, taken, token, request)?;
-        }
-        for taken in &late {
-            expire(unit, taken.id, request.now)?;
-        }
         unit.note_waiting(&request.account, -to_signed(found));
-        work.extend(live);
-        if late.is_empty() || found < limit {
+        for late in &late {
+            expire(unit, late.id, request.now)?;
+        }
+        let before = work.len();
+        for mut due in live {
+            if goes_here(unit, request, &mut due)? {
+                begin_attempt(unit, &due, token, request)?;
+                work.push(due);
+            }
+        }
+        if work.len() - before == found || found < limit {
             break;
         }
     }
@@ -120,7 +127,7 @@ fn due_of_account(
     unit.connection
         .prepare_cached(
             "SELECT id, sealed_recipient, sealed_text, sender, expire_time, create_time, segments, attempts + 1, \
-             maybe_sent \
+             maybe_sent, destination \
              FROM deliveries INDEXED BY deliveries_waiting \
              WHERE account = ?1 AND state = 1 AND not_before <= ?2 ORDER BY seq LIMIT ?3",
         )?
@@ -142,6 +149,7 @@ fn due_of_account(
                     segments: row.get(6)?,
                     attempt: row.get(7)?,
                     maybe_sent: row.get(8)?,
+                    destination: rows::text(row, 9, rows::destination)?,
                 })
             },
         )?

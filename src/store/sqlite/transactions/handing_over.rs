@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::{
-    domain::DeliveryId,
+    domain::{AccountId, DeliveryId, Destination, Sender},
     store::{
         HandOver, Neighbour, Which,
         sqlite::{
@@ -12,7 +12,7 @@ use crate::{
             to_signed,
             writer::Unit,
         },
-        ways::{self, StoredWay},
+        ways,
     },
 };
 
@@ -32,7 +32,50 @@ struct Candidate {
     is_movable: bool,
     id: DeliveryId,
     ways: Option<String>,
+    destination: Destination,
     expire_time: Timestamp,
+}
+
+/// Where a delivery goes on, and how.
+#[derive(Debug)]
+pub(super) struct Onward<'a> {
+    account: &'a AccountId,
+    sender: Sender,
+    effective_sender: String,
+}
+
+/// The first of the neighbours that is one of a delivery's own ways and may send it today, and that may take it besides.
+pub(super) fn onward<'a>(
+    ways: &str,
+    destination: Destination,
+    neighbours: &'a [Neighbour],
+    may_take: impl Fn(&Neighbour) -> bool,
+) -> Option<Onward<'a>> {
+    neighbours.iter().find_map(|neighbour| {
+        let account = &neighbour.account;
+        let way = ways::from_stored(ways).find(|way| way.account == account.as_str())?;
+        let sender = neighbour.lawful.sender(&way.sender, destination)?;
+        may_take(neighbour).then(|| Onward {
+            account,
+            sender: sender.clone(),
+            effective_sender: effective_sender(sender, destination, way.effective_sender),
+        })
+    })
+}
+
+/// What the citizen sees: at home the sender itself, which may be another than when the way was kept.
+fn effective_sender(sender: &Sender, destination: Destination, kept: &str) -> String {
+    match destination {
+        Destination::National => sender.as_str(),
+        Destination::International => kept,
+    }
+    .to_owned()
+}
+
+/// Whether it can send just now, and has a place.
+pub(super) fn takes(unit: &Unit<'_>, neighbour: &Neighbour) -> bool {
+    neighbour.is_well
+        && unit.waiting_for(&neighbour.account) < u64::from(neighbour.queue_limit.get())
 }
 
 /// Moves what waits and was never sent, as its own ways allow.
@@ -41,9 +84,7 @@ pub(in crate::store::sqlite) fn hand_over(
     request: &HandOver,
     after: i64,
 ) -> rusqlite::Result<HandedOver> {
-    let has_place =
-        |to: &Neighbour| unit.waiting_for(&to.account) < u64::from(to.queue_limit.get());
-    if !request.to.iter().any(has_place) {
+    if !request.to.iter().any(|neighbour| takes(unit, neighbour)) {
         return Ok(HandedOver {
             moved: 0,
             go_on_after: None,
@@ -59,15 +100,10 @@ pub(in crate::store::sqlite) fn hand_over(
             .as_deref()
             .filter(|_| candidate.is_movable && candidate.expire_time > request.now);
         let Some(ways) = ways else { continue };
-        let target = request.to.iter().find_map(|neighbour| {
-            let way =
-                ways::from_stored(ways).find(|way| way.account == neighbour.account.as_str())?;
-            let has_place =
-                unit.waiting_for(&neighbour.account) < u64::from(neighbour.queue_limit.get());
-            has_place.then_some((neighbour, way))
-        });
-        if let Some((neighbour, way)) = target {
-            move_one(unit, request, candidate.id, (neighbour, &way))?;
+        let may_take = |neighbour: &Neighbour| takes(unit, neighbour);
+        if let Some(way) = onward(ways, candidate.destination, &request.to, may_take) {
+            move_to(unit, candidate.id, &way, request.now)?;
+            unit.note_waiting(&request.from, -1);
             moved += 1;
         }
     }
@@ -81,7 +117,7 @@ fn candidates(unit: &Unit<'_>, request: &HandOver, after: i64) -> rusqlite::Resu
     };
     unit.connection
         .prepare_cached(
-            "SELECT id, ways, expire_time, seq, NOT maybe_sent AND attempts >= ?2 \
+            "SELECT id, ways, expire_time, seq, NOT maybe_sent AND attempts >= ?2, destination \
              FROM deliveries INDEXED BY deliveries_waiting \
              WHERE account = ?1 AND state = 1 AND seq > ?4 ORDER BY seq LIMIT ?3",
         )?
@@ -99,17 +135,19 @@ fn candidates(unit: &Unit<'_>, request: &HandOver, after: i64) -> rusqlite::Resu
                     expire_time: rows::time(row, 2)?,
                     seq: row.get(3)?,
                     is_movable: row.get(4)?,
+                    destination: rows::text(row, 5, rows::destination)?,
                 })
             },
         )?
         .collect()
 }
 
-fn move_one(
+/// Puts a waiting delivery into the queue of another account, due at once.
+pub(super) fn move_to(
     unit: &mut Unit<'_>,
-    request: &HandOver,
     id: DeliveryId,
-    (neighbour, way): (&Neighbour, &StoredWay<'_>),
+    way: &Onward<'_>,
+    now: Timestamp,
 ) -> rusqlite::Result<()> {
     unit.connection
         .prepare_cached(
@@ -118,13 +156,12 @@ fn move_one(
         )?
         .execute(params![
             id.as_bytes(),
-            way.account,
-            way.sender,
+            way.account.as_str(),
+            way.sender.as_str(),
             way.effective_sender,
-            micros(request.now),
+            micros(now),
         ])?;
     unit.note_change(id);
-    unit.note_waiting(&request.from, -1);
-    unit.note_waiting(&neighbour.account, 1);
+    unit.note_waiting(way.account, 1);
     Ok(())
 }

@@ -5,6 +5,7 @@ mod attempts;
 mod endings;
 mod handing_over;
 mod lanes;
+mod lawful;
 mod recovery;
 mod reporting;
 mod touch;

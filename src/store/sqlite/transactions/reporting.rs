@@ -15,6 +15,7 @@ use crate::{
             rows::{self, micros},
             writer::Unit,
         },
+        ways::{self, StoredWay},
     },
 };
 
@@ -29,6 +30,7 @@ struct Subject {
     seq: i64,
     id: DeliveryId,
     account: AccountId,
+    ways: Option<String>,
     recipient_hash: RecipientHash,
     message_id: Option<String>,
     submit_time: Option<Timestamp>,
@@ -44,6 +46,15 @@ impl Subject {
         }
     }
 
+    /// The account that says it, and its sender, where the delivery has gone on to another account since.
+    fn earlier_way(&self, account: &str) -> Option<StoredWay<'_>> {
+        let ways = self
+            .ways
+            .as_deref()
+            .filter(|_| account != self.account.as_str())?;
+        ways::from_stored(ways).find(|way| way.account == account)
+    }
+
     fn facing(&self, account: &str, message_id: Option<&str>) -> Settleable {
         let is_its_message = match (self.message_id.as_deref(), message_id) {
             (Some(known), Some(named)) => known == named,
@@ -57,7 +68,7 @@ impl Subject {
 }
 
 const SUBJECT: &str = "SELECT seq, id, account, recipient_hash, gateway_message_id, submit_time, state, maybe_sent, attempts, \
-     report_deadline FROM deliveries";
+     report_deadline, ways FROM deliveries";
 
 /// Keeps a report and lets it settle its delivery.
 pub(in crate::store::sqlite) fn apply_report(
@@ -70,7 +81,7 @@ pub(in crate::store::sqlite) fn apply_report(
         receive_time,
         ..
     } = &sealed.new;
-    let Some(subject) = find(unit, &sealed.new)? else {
+    let Some(subject) = find(unit, sealed)? else {
         let effect = keep_early(unit, sealed)?;
         return Ok(Applied {
             effect,
@@ -102,8 +113,13 @@ pub(in crate::store::sqlite) fn apply_report(
             report.status.as_str(),
             micros(*receive_time),
         ])?;
-    let said = (account.as_str(), message_id, &report.news);
-    let effect = settle(unit, &subject, said, *receive_time)?;
+    let said = Said {
+        account: account.as_str(),
+        message_id,
+        news: &report.news,
+        receive_time: *receive_time,
+    };
+    let effect = settle(unit, &subject, &said, *receive_time)?;
     if effect == ReportEffect::Noted && !subject.settleable.state.is_always_final() {
         unit.connection
             .prepare_cached("UPDATE deliveries SET report_time = ?2 WHERE seq = ?1")?
@@ -160,17 +176,25 @@ pub(super) fn settle_interrupted(unit: &mut Unit<'_>, now: Timestamp) -> rusqlit
 
 /// Lets the reports that are kept with a delivery settle it, the one that says most first.
 fn settle_by_kept(unit: &mut Unit<'_>, delivery: i64, now: Timestamp) -> rusqlite::Result<bool> {
-    let kept: Vec<(String, Option<String>, Option<String>, String)> = unit
+    type Kept = (String, Option<String>, Option<String>, String, Timestamp);
+    let kept: Vec<Kept> = unit
         .connection
         .prepare_cached(
-            "SELECT news, reason, message_id, account FROM reports INDEXED BY reports_of_delivery \
+            "SELECT news, reason, message_id, account, receive_time FROM reports INDEXED BY reports_of_delivery \
              WHERE delivery = ?1 AND news IN ('delivered', 'failed') ORDER BY news, seq",
         )?
         .query_map(params![delivery], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            let receive_time = rows::time(row, 4)?;
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                receive_time,
+            ))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    for (news, reason, message_id, account) in kept {
+    for (news, reason, message_id, account, receive_time) in kept {
         let news = match (news.as_str(), reason.as_deref().and_then(Reason::parse)) {
             ("delivered", _) => News::Delivered,
             (_, Some(reason)) => News::Failed(reason),
@@ -180,8 +204,13 @@ fn settle_by_kept(unit: &mut Unit<'_>, delivery: i64, now: Timestamp) -> rusqlit
             .connection
             .prepare_cached(&format!("{SUBJECT} WHERE seq = ?1"))?
             .query_row(params![delivery], subject)?;
-        let said = (account.as_str(), message_id.as_deref(), &news);
-        let effect = settle(unit, &subject, said, now)?;
+        let said = Said {
+            account: &account,
+            message_id: message_id.as_deref(),
+            news: &news,
+            receive_time,
+        };
+        let effect = settle(unit, &subject, &said, now)?;
         if matches!(effect, ReportEffect::Settled(_)) {
             return Ok(true);
         }
@@ -190,7 +219,8 @@ fn settle_by_kept(unit: &mut Unit<'_>, delivery: i64, now: Timestamp) -> rusqlit
 }
 
 /// Our own reference comes first, then the gateway's id. A report is only believed of a delivery that this account tried.
-fn find(unit: &Unit<'_>, new: &NewReport) -> rusqlite::Result<Option<Subject>> {
+fn find(unit: &Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<Option<Subject>> {
+    let new = &sealed.new;
     let by_reference = match new.report.delivery {
         Some(id) => unit
             .connection
@@ -200,13 +230,7 @@ fn find(unit: &Unit<'_>, new: &NewReport) -> rusqlite::Result<Option<Subject>> {
         None => None,
     };
     let found = match (by_reference, &new.report.message_id) {
-        (None, Some(message_id)) => unit
-            .connection
-            .prepare_cached(&format!(
-                "{SUBJECT} INDEXED BY deliveries_by_message WHERE gateway_message_id = ?1 AND account = ?2"
-            ))?
-            .query_row(params![message_id.as_str(), new.account.as_str()], subject)
-            .optional()?,
+        (None, Some(message_id)) => by_message(unit, sealed, message_id)?,
         (by_reference, _) => by_reference,
     };
     let Some(found) = found else { return Ok(None) };
@@ -217,6 +241,34 @@ fn find(unit: &Unit<'_>, new: &NewReport) -> rusqlite::Result<Option<Subject>> {
         )?
         .query_row(params![found.seq, new.account.as_str()], |row| row.get(0))?;
     Ok(was_tried.then_some(found))
+}
+
+/// Of those who share an id, so many are looked at: a gateway that gives all its messages one id must not hold up the writing thread.
+const MOST_OF_ONE_ID: u32 = 100;
+
+/// A gateway may use an id again: the newest delivery to the citizen whom the report names, or else the newest of all.
+fn by_message(
+    unit: &Unit<'_>,
+    sealed: &SealedReport,
+    message_id: &GatewayMessageId,
+) -> rusqlite::Result<Option<Subject>> {
+    let account = sealed.new.account.as_str();
+    unit.connection
+        .prepare_cached(&format!(
+            "{SUBJECT} WHERE seq IN (SELECT seq FROM deliveries INDEXED BY deliveries_by_message \
+             WHERE gateway_message_id = ?1 AND account = ?2 ORDER BY seq DESC LIMIT ?4) \
+             ORDER BY recipient_hash IS ?3 DESC, seq DESC LIMIT 1"
+        ))?
+        .query_row(
+            params![
+                message_id.as_str(),
+                account,
+                sealed.recipient_hash,
+                MOST_OF_ONE_ID
+            ],
+            subject,
+        )
+        .optional()
 }
 
 fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<ReportEffect> {
@@ -282,31 +334,49 @@ fn is_repeated(
         .query_row(params![delivery, message_id, status], |row| row.get(0))
 }
 
+/// What one report says.
+struct Said<'a> {
+    account: &'a str,
+    message_id: Option<&'a str>,
+    news: &'a News,
+    receive_time: Timestamp,
+}
+
 /// Lets one report change its delivery, as far as it may.
 fn settle(
     unit: &mut Unit<'_>,
     subject: &Subject,
-    (account, message_id, news): (&str, Option<&str>, &News),
+    said: &Said<'_>,
     now: Timestamp,
 ) -> rusqlite::Result<ReportEffect> {
-    let decided = decide(subject.facing(account, message_id), news, now);
+    let facing = subject.facing(said.account, said.message_id);
+    // It came in time if it came within the window, however late the outcome of the submission is recorded.
+    let decided = decide(facing, said.news, said.receive_time);
     let state = match decided {
         Move::To(state) => state,
         Move::AfterOutcome => return Ok(ReportEffect::Early),
         Move::TooLate => return Ok(ReportEffect::Late),
         Move::Stay => return Ok(ReportEffect::Noted),
     };
+    // What the citizen holds is the message of the account that says so, under its sender.
+    let way = subject.earlier_way(said.account);
     unit.connection
         .prepare_cached(
-            "UPDATE deliveries SET state = ?2, reason = ?3, report_time = ?4, update_time = ?4, sealed_text = NULL, \
-             gateway_message_id = coalesce(gateway_message_id, ?5) WHERE seq = ?1",
+            "UPDATE deliveries SET state = ?2, reason = ?3, report_time = ?4, update_time = ?5, sealed_text = NULL, \
+             gateway_message_id = CASE WHEN ?7 IS NULL THEN coalesce(gateway_message_id, ?6) ELSE ?6 END, \
+             account = coalesce(?7, account), sender = coalesce(?8, sender), \
+             effective_sender = coalesce(?9, effective_sender) WHERE seq = ?1",
         )?
         .execute(params![
             subject.seq,
             state.to_stored(),
-            reason_of(news),
+            reason_of(said.news),
+            micros(said.receive_time),
             micros(now),
-            message_id,
+            said.message_id,
+            way.as_ref().map(|way| way.account),
+            way.as_ref().map(|way| way.sender.as_str()),
+            way.as_ref().map(|way| way.effective_sender),
         ])?;
     unit.note_change(subject.id);
     if subject.settleable.state == DeliveryState::Accepted {
@@ -337,6 +407,7 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
             report_deadline: rows::optional_time(row, 9)?,
             is_of_last_attempt: false,
         },
+        ways: row.get(10)?,
     })
 }
 

@@ -1,0 +1,120 @@
+//! Settings → the lanes of all accounts, and what each may send.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{StartError, gateways, parts::queue_limit, reporting};
+use crate::{
+    clock::Clock,
+    config::{self, AccountSettings, AdministrationSettings, Settings},
+    dispatch::{LaneSettings, LawfulOn, Neighbour, OnUncertain},
+    domain::{AccountId, Dir3},
+    gateway::mensatek::DownloadLimits,
+    routing::{self, Directory},
+    store::{Lawful, sealing::Sealer},
+};
+
+/// The lanes, in the order of administrations and accounts.
+pub(super) fn lanes(
+    settings: &Settings,
+    directory: &Directory,
+    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
+    reports: Option<&Url>,
+) -> Result<Vec<LaneSettings>, StartError> {
+    let of_administration = |administration| {
+        let among = Among {
+            administration,
+            directory,
+            queue_limit: queue_limit(settings),
+            download: DownloadLimits {
+                max_bytes: settings.certified.max_download_bytes,
+                patience: settings.certified.download_timeout,
+            },
+        };
+        administration.accounts.iter().map(move |account| {
+            let report_url = reporting::address_of(reports, account, sealer);
+            lane(account, &among, report_url, (sealer, clock))
+        })
+    };
+    settings
+        .administrations
+        .iter()
+        .flat_map(of_administration)
+        .collect()
+}
+
+/// What is around an account.
+struct Among<'a> {
+    administration: &'a AdministrationSettings,
+    directory: &'a Directory,
+    queue_limit: NonZeroU32,
+    /// Limits on certificates.
+    download: DownloadLimits,
+}
+
+impl Among<'_> {
+    /// The other accounts of the administration, in its order.
+    fn neighbours(&self, account: &AccountSettings) -> Vec<Neighbour> {
+        self.administration
+            .accounts
+            .iter()
+            .filter(|other| self.administration.fail_over && other.id != account.id)
+            .map(|other| Neighbour {
+                account: other.id.clone(),
+                queue_limit: self.queue_limit,
+                lawful: self.lawful(&other.id),
+            })
+            .collect()
+    }
+
+    fn lawful(&self, account: &AccountId) -> LawfulOn {
+        let directory = self.directory.clone();
+        let (dir3, account) = (self.administration.dir3.clone(), account.clone());
+        LawfulOn::new(move |today| lawful(&directory, &dir3, &account, today).unwrap_or_default())
+    }
+}
+
+/// `None` of an account that is not in the directory: it may send nothing.
+fn lawful(
+    directory: &Directory,
+    dir3: &Dir3,
+    account: &AccountId,
+    today: jiff::civil::Date,
+) -> Option<Lawful> {
+    let administration = directory.find(dir3)?;
+    let mut accounts = administration.accounts.iter();
+    let account = accounts.find(|known| known.id == *account)?;
+    Some(Lawful {
+        aliases: routing::lawful_aliases(administration, account, today),
+        abroad: account.international.enabled,
+    })
+}
+
+fn lane(
+    settings: &AccountSettings,
+    among: &Among<'_>,
+    report_url: Option<Url>,
+    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
+) -> Result<LaneSettings, StartError> {
+    let api_user = SecretString::from(settings.api_user.as_str());
+    Ok(LaneSettings {
+        account: settings.id.clone(),
+        credentials: sealer.credentials_version(&api_user, &settings.password),
+        gateway: gateways::gateway(settings, (api_user, among.download), report_url, clock)?,
+        max_batch: settings.limits.max_batch,
+        max_in_flight: settings.max_in_flight,
+        connect_timeout: settings.connect_timeout,
+        max_rest: settings.limits.max_rest,
+        lawful: among.lawful(&settings.id),
+        neighbours: among.neighbours(settings),
+        failures_before_rest: settings.limits.failures_before_rest,
+        on_uncertain: match settings.on_uncertain {
+            config::OnUncertain::Hold => OnUncertain::Hold,
+            config::OnUncertain::ResendOnce => OnUncertain::ResendOnce,
+        },
+        // Without reports SENT is all that the gateway can prove.
+        report_window: settings.reports.as_ref().map(|reports| reports.window),
+    })
+}

@@ -1,0 +1,120 @@
+//! The files of `[grpc.tls]` → what the gRPC port speaks TLS with, and again when they change.
+//!
+//! Must not know: how TLS is spoken.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::{
+    clock::Clock,
+    config::{TlsFiles, TlsSettings},
+    grpc::{ServerTls, TlsMaterial},
+    telemetry::names,
+};
+
+/// The port's TLS and the files that it was made of.
+pub(super) struct Served {
+    pub(super) tls: Arc<ServerTls>,
+    settings: TlsSettings,
+    files: TlsFiles,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Served({:?})", self.tls)
+    }
+}
+
+impl Served {
+    /// Reads the files and checks what is in them.
+    pub(super) fn open(settings: TlsSettings) -> Result<Self, StartError> {
+        let files = settings.read().map_err(StartError::TlsFiles)?;
+        let tls = Arc::new(ServerTls::new(&material(&files))?);
+        Ok(Self {
+            tls,
+            settings,
+            files,
+        })
+    }
+
+    /// Looks at the files now and then. What has changed is used from then on; where it cannot be, the old stays and somebody is
+    /// told, once for each change.
+    pub(super) async fn keep(self, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        let Self {
+            tls,
+            settings,
+            files: mut used,
+        } = self;
+        let mut complaint = None;
+        loop {
+            tell_expiry(&tls);
+            metrics::gauge!(names::TLS_RELOAD_FAILED).set(f64::from(u8::from(complaint.is_some())));
+            if sleeps_until_stop(&*clock, settings.reload_every, &stop).await {
+                return;
+            }
+            let problem = match read(&settings).await {
+                Ok(files) if files == used => None,
+                Ok(files) => match tls.replace(&material(&files)) {
+                    Ok(()) => {
+                        tracing::info!(
+                            "grpc: the files of [grpc.tls] have changed; the new ones are used"
+                        );
+                        used = files;
+                        None
+                    }
+                    Err(problem) => Some(problem.to_string()),
+                },
+                Err(problem) => Some(problem),
+            };
+            if problem.is_some() && problem != complaint {
+                let problem = problem.as_deref().unwrap_or_default();
+                tracing::error!(
+                    problem,
+                    "grpc: the files of [grpc.tls] have changed into something that cannot be used; the old ones are used until that is mended"
+                );
+            }
+            complaint = problem;
+        }
+    }
+}
+
+/// Off the reactor: a disk may be slow.
+async fn read(settings: &TlsSettings) -> Result<TlsFiles, String> {
+    let settings = settings.clone();
+    let read = tokio::task::spawn_blocking(move || settings.read()).await;
+    read.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+async fn sleeps_until_stop(clock: &dyn Clock, pause: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => true,
+        () = clock.sleep(pause) => false,
+    }
+}
+
+fn material(files: &TlsFiles) -> TlsMaterial {
+    TlsMaterial {
+        certificates: files.certificates.clone(),
+        private_key: files.private_key.clone(),
+        client_authorities: files.client_authorities.clone(),
+        revocations: files.revocations.clone(),
+    }
+}
+
+fn tell_expiry(tls: &ServerTls) {
+    let expiry = tls.expiry();
+    let ends = [
+        ("certificate_file", Some(expiry.certificate)),
+        ("client_ca_file", Some(expiry.client_authority)),
+        ("revocation_file", expiry.revocations),
+    ];
+    for (file, end) in ends {
+        if let Some(end) = end {
+            // Seconds since 1970 are far below what a float holds exactly.
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!(names::TLS_EXPIRES, "file" => file).set(end.as_second() as f64);
+        }
+    }
+}

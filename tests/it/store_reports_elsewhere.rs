@@ -1,0 +1,100 @@
+//! A report of the account that had a delivery before another one took it over: what arrived is told, and counted, as what it is.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use clave_otp::{
+    domain::{AccountId, DeliveryState, EffectiveSender, News, Reason, Sender},
+    store::{
+        HandOver, Neighbour, NewDelivery, ReportEffect, Settlement, Store, Way, Which,
+        sqlite::SqliteStore,
+    },
+};
+
+use crate::store::{account, lawful, lease_at, new_delivery_at, open, way};
+use crate::store_reports::{LIFE, lease, message_id, noon, report, sent};
+
+/// What went out under each sender, and what of it arrived, in the hour of this story.
+async fn figures(store: &SqliteStore) -> Vec<(String, String, u64, u64)> {
+    let hour = Duration::from_secs(3600);
+    let found = store.sender_figures(noon(), noon() + hour).await.unwrap();
+    let figures = found.into_iter().map(|of| {
+        let sender = of.sender.as_str().to_owned();
+        (of.account.to_string(), sender, of.sent, of.delivered)
+    });
+    figures.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrived_after_all_from_the_account_before_is_the_merit_of_that_one() {
+    let second = AccountId::parse("madrid-two").unwrap();
+    let common = Sender::Common;
+    let other_way = Way {
+        effective_sender: EffectiveSender::national(&common),
+        sender: common,
+        ..way(&second)
+    };
+    let of_first = |delivered| {
+        (
+            "madrid-mn".to_owned(),
+            "ClaveMadrid".to_owned(),
+            1,
+            delivered,
+        )
+    };
+    for is_sent_again in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let new = NewDelivery {
+            other_ways: vec![other_way.clone()],
+            ..new_delivery_at(noon(), LIFE)
+        };
+        let (id, leased) = lease(&store, new).await;
+        let not_sent = Settlement::Waiting {
+            not_before: noon(),
+            reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
+            code: None,
+        };
+        let settled = store.settle(leased.token, vec![(id, not_sent)], None, noon());
+        settled.await.unwrap();
+        let to = vec![Neighbour {
+            account: second.clone(),
+            queue_limit: NonZeroU32::new(10).unwrap(),
+            lawful: lawful(),
+            is_well: true,
+        }];
+        let (from, which, now) = (account(), Which::WhatWasTried, noon());
+        let hand_over = HandOver {
+            from,
+            to,
+            which,
+            now,
+        };
+        assert_eq!(store.hand_over(hand_over).await.unwrap(), 1);
+        if is_sent_again {
+            let mut request = lease_at(noon());
+            request.account = second.clone();
+            let leased = store.lease(request).await.unwrap();
+            let settled = vec![(id, sent(Some("of-the-second")))];
+            let settled = store.settle(leased.token, settled, None, noon());
+            settled.await.unwrap();
+        }
+        // The first account's platform had it all the same.
+        let arrived = report(Some(id), "of-the-first", News::Delivered);
+        let applied = store.apply_report(arrived).await.unwrap();
+        let settled = ReportEffect::Settled(DeliveryState::Delivered);
+        assert_eq!(applied.effect, settled);
+        let delivery = store.delivery(id).await.unwrap().unwrap();
+        assert_eq!(delivery.account, account());
+        assert_eq!(delivery.sender.as_str(), "ClaveMadrid");
+        assert_eq!(
+            delivery.gateway_message_id,
+            Some(message_id("of-the-first"))
+        );
+        let mut expected = vec![of_first(1)];
+        if is_sent_again {
+            expected.push(("madrid-two".to_owned(), "217812".to_owned(), 1, 0));
+        }
+        assert_eq!(figures(&store).await, expected);
+        assert_eq!(store.waiting().await.unwrap(), []);
+    }
+}
