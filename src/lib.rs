@@ -9,10 +9,13 @@
 //!                                        └──────────────────── reports
 //! ```
 //!
+//! Certified messages and contracts go `grpc ─► certified ─► store`, then `gateway`; what is told of them comes by `reports`.
+//!
 //! Who may import whom is a table in `docs/ARCHITECTURE.md`, kept by `tests/it/architecture.rs`.
 
 pub mod domain;
 
+pub mod certified;
 pub mod grpc;
 pub mod intake;
 pub mod routing;

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use clave_otp::{
-    domain::{BareDigits, News, Report, ReportedNumber},
+    domain::{BareDigits, News, Report, ReportedNumber, certified::CertifiedNews},
     gateway::{
         Callback, CallbackRequest, CodeMap, Gateway,
-        mensatek::{MensatekGateway, MensatekSettings, Service},
+        mensatek::{DownloadLimits, MensatekGateway, MensatekSettings, Service},
     },
 };
 
@@ -22,6 +22,8 @@ static GATEWAY: LazyLock<MensatekGateway> = LazyLock::new(|| {
         api_user: "user".into(),
         api_token: "token".into(),
         service: Service::Sms,
+        contact: None,
+        download: DownloadLimits::default(),
         reports: true,
         validity: false,
         codes: CodeMap::default(),
@@ -71,8 +73,20 @@ fn check_as(content_type: &str, body: &[u8], seen: Option<&Seen>) {
     let (callback, answer) = GATEWAY.read_callback(&request).expect("has reports");
     check_answer(&callback, &answer);
     assert!(WORDS.iter().any(|word| word.as_bytes() == answer.body));
-    let Callback::Report(report) = callback else {
-        return;
+    let report = match callback {
+        Callback::Report(report) => report,
+        // Without a reference of ours it may be about either.
+        Callback::Certified(event, report) => {
+            assert!(event.message.is_some() || event.group.is_some());
+            if let CertifiedNews::Attachment(told) = &event.news {
+                assert!(told.value.is_none() || matches!(told.kind.number(), 1 | 5));
+            }
+            let Some(report) = report else {
+                return;
+            };
+            report
+        }
+        Callback::Dropped(_) | Callback::Malformed(_) => return,
     };
     assert!(report.delivery.is_some() || report.message_id.is_some());
     if let Some(seen) = seen {

@@ -20,12 +20,21 @@ pub(super) fn warn_where_too_few(settings: &Settings) {
     let requests: usize = accounts
         .map(|account| account.max_in_flight.get() as usize)
         .sum();
+    // Beside the codes' own, where the platform certifies messages.
+    let certified = settings
+        .administrations
+        .iter()
+        .flat_map(|administration| &administration.accounts)
+        .filter(|account| account.mensatek.is_some())
+        .count()
+        .saturating_mul(settings.certified.max_in_flight);
     let wanted = settings
         .grpc
         .max_connections
         .saturating_add(settings.admin.max_connections)
         .saturating_add(reports)
         .saturating_add(requests)
+        .saturating_add(certified)
         .saturating_add(OTHERS);
     // Not Linux, or not readable: nothing can be said.
     let Ok(limits) = fs::read_to_string("/proc/self/limits") else {

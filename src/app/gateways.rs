@@ -17,7 +17,7 @@ use crate::{
         CodeMap, CodeMeaning, Effect, ExpiryForm, Gateway, GatewaySetupError, InternationalFormat,
         Now, NumberForm,
         http::HttpSettings,
-        mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
+        mensatek::{Contact, DownloadLimits, MensatekGateway, MensatekSettings, Service},
         rest::{RestGateway, RestSettings},
         soap::{SoapGateway, SoapSettings},
         xml_rpc::{WireEncoding, XmlRpcGateway, XmlRpcSettings},
@@ -27,7 +27,7 @@ use crate::{
 /// The adapter of an account; asks nobody anything.
 pub(super) fn gateway(
     settings: &AccountSettings,
-    api_user: SecretString,
+    (api_user, download): (SecretString, DownloadLimits),
     report_url: Option<Url>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Gateway>, StartError> {
@@ -77,6 +77,8 @@ pub(super) fn gateway(
             api_user,
             api_token: password,
             service: service(settings),
+            contact: contact(settings),
+            download,
             reports: report_url.is_some(),
             validity: settings.mensatek.as_ref().is_some_and(|own| own.validity),
             codes: codes(settings),
@@ -124,18 +126,21 @@ fn expiry(settings: &AccountSettings, clock: &Arc<dyn Clock>) -> ExpiryForm {
     }
 }
 
+fn contact(settings: &AccountSettings) -> Option<Contact> {
+    let contact = settings.mensatek.as_ref()?.contact.as_ref()?;
+    Some(Contact {
+        name: contact.name.to_string(),
+        phone: contact.phone.to_string(),
+        nif: contact.nif.as_str().to_owned(),
+    })
+}
+
+/// Configuration takes no certified account without a contact.
 fn service(settings: &AccountSettings) -> Service {
-    match settings.mensatek.as_ref().map(|own| &own.service) {
-        Some(MensatekService::Certified {
-            contact_name,
-            contact_phone,
-            contact_nif,
-        }) => Service::Certified(Contact {
-            name: contact_name.to_string(),
-            phone: contact_phone.to_string(),
-            nif: contact_nif.as_str().to_owned(),
-        }),
-        Some(MensatekService::Sms) | None => Service::Sms,
+    let service = settings.mensatek.as_ref().map(|own| own.service);
+    match (service, contact(settings)) {
+        (Some(MensatekService::Certified), Some(contact)) => Service::Certified(contact),
+        _ => Service::Sms,
     }
 }
 

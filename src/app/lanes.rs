@@ -11,6 +11,7 @@ use crate::{
     config::{self, AccountSettings, AdministrationSettings, Settings},
     dispatch::{LaneSettings, LawfulOn, Neighbour, OnUncertain},
     domain::{AccountId, Dir3},
+    gateway::mensatek::DownloadLimits,
     routing::{self, Directory},
     store::{Lawful, sealing::Sealer},
 };
@@ -27,6 +28,10 @@ pub(super) fn lanes(
             administration,
             directory,
             queue_limit: queue_limit(settings),
+            download: DownloadLimits {
+                max_bytes: settings.certified.max_download_bytes,
+                patience: settings.certified.download_timeout,
+            },
         };
         administration.accounts.iter().map(move |account| {
             let report_url = reporting::address_of(reports, account, sealer);
@@ -45,6 +50,8 @@ struct Among<'a> {
     administration: &'a AdministrationSettings,
     directory: &'a Directory,
     queue_limit: NonZeroU32,
+    /// Limits on certificates.
+    download: DownloadLimits,
 }
 
 impl Among<'_> {
@@ -95,7 +102,7 @@ fn lane(
     Ok(LaneSettings {
         account: settings.id.clone(),
         credentials: sealer.credentials_version(&api_user, &settings.password),
-        gateway: gateways::gateway(settings, api_user, report_url, clock)?,
+        gateway: gateways::gateway(settings, (api_user, among.download), report_url, clock)?,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
         connect_timeout: settings.connect_timeout,

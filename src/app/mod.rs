@@ -2,6 +2,7 @@
 //!
 //! Must not know: business rules.
 
+mod certified;
 mod descriptors;
 mod gateways;
 mod gauges;
@@ -33,7 +34,7 @@ use crate::{
     intake::Intake,
     status::{AccountStatuses, Status, Tailer},
     store::{
-        Recovered, Recovery, Store, StoreError,
+        CertifiedStore, Recovered, Recovery, Store, StoreError,
         sealing::{KeyFileError, Sealer},
         sqlite::{OpenStoreError, SqliteOptions, SqliteStore},
     },
@@ -119,6 +120,7 @@ pub struct App {
     grace: Duration,
     tailer: Tailer,
     changes_kept: Duration,
+    events_kept: Duration,
 }
 
 impl App {
@@ -141,13 +143,14 @@ impl App {
         let directory = parts::directory(&settings);
         let lanes = lanes::lanes(&settings, &directory, (&sealer, &clock), report_url)?;
         let shared: Arc<dyn Store> = store.clone();
-        let held = (shared.clone(), clock.clone());
-        let reports = reports.map(|bound| bound.open(&settings, &lanes, &sealer, held));
+        let kept: Arc<dyn CertifiedStore> = store.clone();
+        let held = || (kept.clone(), clock.clone());
+        let reports = reports.map(|bound| bound.open(&settings, &lanes, &sealer, held()));
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
             intake: Intake::new(
-                directory,
+                directory.clone(),
                 parts::texts(&settings)?,
                 shared.clone(),
                 clock.clone(),
@@ -159,6 +162,8 @@ impl App {
                 clock.clone(),
             ),
             status: Status::new(shared, clock.clone()),
+            certified: certified::certified(&settings, &directory, &lanes, held()),
+            certified_events: certified::events(&settings, held()),
             feed,
             watch_places: watching::places(&settings),
             callers: Arc::new(parts::callers(
@@ -175,7 +180,7 @@ impl App {
             admin,
             reports,
             services,
-            limits: parts::grpc_limits(&settings.grpc),
+            limits: parts::grpc_limits(&settings.grpc, &settings.certified),
             admin_limits: http_port::Limits {
                 max_connections: settings.admin.max_connections,
                 max_header_bytes: settings.admin.max_header_bytes,
@@ -188,6 +193,7 @@ impl App {
             grace: settings.grpc.shutdown_grace,
             tailer,
             changes_kept: settings.delivery.changes_kept,
+            events_kept: settings.certified.events_kept,
         })
     }
 
@@ -224,6 +230,13 @@ async fn recover(
         reported,
         from_the_future,
     } = store.recover(Recovery { now, resend_once }).await?;
+    let certified = store.recover_certified(now).await?;
+    if certified > 0 {
+        tracing::warn!(
+            uncertain = certified,
+            "start: the last process ended while it handed over certified messages; what is UNCERTAIN is not sent again"
+        );
+    }
     if uncertain + waiting + reported > 0 {
         tracing::warn!(
             uncertain,

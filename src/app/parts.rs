@@ -9,7 +9,7 @@ use super::{StartError, reporting};
 use crate::{
     config::{
         self, AccountSettings, AdministrationSettings, CallerIdentity, CallerSettings,
-        GrpcSettings, SenderOnWire, Settings, TextLimits,
+        CertifiedSettings, GrpcSettings, SenderOnWire, Settings, TextLimits,
     },
     domain::{Dir3, InternationalNumber, Sender},
     grpc::{self, Callers, ServerTls},
@@ -19,7 +19,7 @@ use crate::{
     text::{Template, TemplateProblem, TextRules, Texts},
 };
 
-pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
+pub(super) fn grpc_limits(settings: &GrpcSettings, certified: &CertifiedSettings) -> grpc::Limits {
     grpc::Limits {
         max_message_bytes: settings.max_message_bytes,
         max_header_bytes: settings.max_header_bytes,
@@ -28,6 +28,8 @@ pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
         keepalive_timeout: settings.keepalive_timeout,
         max_connections: settings.max_connections,
         max_concurrent_streams: settings.max_concurrent_streams,
+        max_certified_message_bytes: certified.max_message_bytes,
+        max_certified_calls: certified.max_calls,
         reflection: settings.reflection,
     }
 }

@@ -23,7 +23,12 @@ const PROBE_WHEN_WELL: Duration = Duration::from_secs(10);
 const PROBE_WHEN_NOT: Duration = Duration::from_millis(500);
 
 /// The services whose health is told; the empty name is the whole server.
-const SERVICES: [&str; 3] = ["", grpc::DELIVERY_SERVICE, grpc::ACCOUNT_SERVICE];
+const SERVICES: [&str; 4] = [
+    "",
+    grpc::DELIVERY_SERVICE,
+    grpc::ACCOUNT_SERVICE,
+    grpc::CERTIFIED_MESSAGE_SERVICE,
+];
 
 /// Tells of every change until the service stops, and of that too.
 pub(super) async fn tell(

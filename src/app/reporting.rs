@@ -12,13 +12,13 @@ use url::Url;
 use super::StartError;
 use crate::{
     clock::Clock,
-    config::{AccountReports, AccountSettings, ReportsSettings, Settings},
+    config::{AccountReports, AccountSettings, CertifiedSettings, ReportsSettings, Settings},
     dispatch::LaneSettings,
     domain::AccountId,
     gateway::Gateway,
     http_port,
     reports::{self, ReportingAccount},
-    store::{Store, sealing::Sealer},
+    store::{CertifiedStore, sealing::Sealer},
 };
 
 /// The port, bound, before anyone knows who reports there.
@@ -37,7 +37,7 @@ pub(super) struct ReportsPort {
     pages: Router,
     port_limits: http_port::Limits,
     limits: reports::Limits,
-    store: Arc<dyn Store>,
+    store: Arc<dyn CertifiedStore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,10 +86,10 @@ impl<'a> Bound<'a> {
         settings: &Settings,
         lanes: &[LaneSettings],
         sealer: &Sealer,
-        (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
+        (store, clock): (Arc<dyn CertifiedStore>, Arc<dyn Clock>),
     ) -> ReportsPort {
         let port = self.port;
-        let limits = limits(port);
+        let limits = limits(port, &settings.certified);
         let gateways: HashMap<&AccountId, &Arc<dyn Gateway>> = lanes
             .iter()
             .map(|lane| (&lane.account, &lane.gateway))
@@ -145,8 +145,9 @@ impl ReportsPort {
     }
 }
 
-fn limits(port: &ReportsSettings) -> reports::Limits {
+fn limits(port: &ReportsSettings, certified: &CertifiedSettings) -> reports::Limits {
     reports::Limits {
+        events_per_message: super::certified::events_per_message(certified),
         max_body_bytes: port.max_body_bytes,
         early_limit: NonZeroU32::new(port.early_limit).unwrap_or(NonZeroU32::MIN),
         early_kept: port.early_kept,

@@ -16,10 +16,11 @@ use tonic_health::server::HealthReporter;
 use super::{App, StartError, gauges, readiness, watching};
 use crate::{
     admin::{self, Readiness},
+    certified::Certified,
     dispatch::Dispatcher,
     grpc::{self, ServerTls},
     http_port,
-    store::{Store, sqlite::SqliteStore},
+    store::{CertifiedStore, Store, sqlite::SqliteStore},
 };
 
 /// How often it is looked whether the last connection has let go of the store.
@@ -38,6 +39,7 @@ struct Running {
     http: Vec<JoinHandle<()>>,
     http_closing: CancellationToken,
     stopping: CancellationToken,
+    certified: Certified,
     store: Arc<SqliteStore>,
     grace: Duration,
 }
@@ -65,6 +67,10 @@ impl App {
         let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
         let (ready, is_ready) = watch::channel(Readiness::Ready);
         let aliases = self.services.accounts.aliases().keep(stopping.clone());
+        let certified = self.services.certified.clone();
+        let kept: Arc<dyn CertifiedStore> = self.store.clone();
+        let forgetting =
+            super::certified::forget(kept, self.clock.clone(), self.events_kept, stopping.clone());
         let (health, router) = with_health(self.services, self.limits).await?;
         let telling = readiness::tell(self.store.clone(), ready, health.clone(), stopping.clone());
         let telling_accounts =
@@ -105,6 +111,7 @@ impl App {
                 tokio::spawn(gauges),
                 tokio::spawn(aliases),
                 watching,
+                forgetting,
             ]
             .into_iter()
             .chain(tls_keeper)
@@ -117,6 +124,7 @@ impl App {
                 .collect(),
             http_closing,
             stopping,
+            certified,
             store: self.store,
             grace: self.grace,
         })
@@ -139,6 +147,7 @@ impl Running {
         readiness::tell_no_more(self.health, &accounts).await;
         self.grpc_closing.cancel();
         let _ = self.grpc.await;
+        self.certified.drain().await;
         // Reports are taken as long as requests are under way: each of them may be about one.
         self.dispatcher.drain().await;
         self.http_closing.cancel();
@@ -146,6 +155,7 @@ impl Running {
             let _ = port.await;
         }
         drop(self.dispatcher);
+        drop(self.certified);
         close_store(self.store).await;
     }
 }
@@ -155,7 +165,11 @@ async fn with_health(
     limits: grpc::Limits,
 ) -> Result<(HealthReporter, Router), StartError> {
     let (reporter, service) = tonic_health::server::health_reporter();
-    for name in [grpc::DELIVERY_SERVICE, grpc::ACCOUNT_SERVICE] {
+    for name in [
+        grpc::DELIVERY_SERVICE,
+        grpc::ACCOUNT_SERVICE,
+        grpc::CERTIFIED_MESSAGE_SERVICE,
+    ] {
         reporter
             .set_service_status(name, tonic_health::ServingStatus::Serving)
             .await;

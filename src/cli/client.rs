@@ -1,4 +1,4 @@
-//! What `send`, `get` and `watch` share: a connection, a delivery in words, a refusal in words.
+//! What the commands that speak to the service share: a connection, a delivery in words, a refusal in words.
 
 use std::{
     error::Error,
@@ -26,6 +26,7 @@ pub struct ClientArgs {
     /// Address of the service.
     #[arg(
         long,
+        global = true,
         env = "CLAVE_OTP_SERVER",
         default_value = "http://127.0.0.1:50051"
     )]
@@ -50,7 +51,7 @@ pub struct ClientArgs {
     )]
     key: Option<PathBuf>,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 }
 
@@ -70,6 +71,10 @@ pub(super) type Client = DeliveryServiceClient<Channel>;
 
 impl ClientArgs {
     pub(super) async fn connect(&self) -> Result<Client, String> {
+        self.channel().await.map(DeliveryServiceClient::new)
+    }
+
+    pub(super) async fn channel(&self) -> Result<Channel, String> {
         let mut endpoint = Channel::from_shared(self.server.clone())
             .map_err(|error| {
                 format!("--server: {error}; expected http://HOST:PORT or https://HOST:PORT")
@@ -80,14 +85,13 @@ impl ClientArgs {
                 .tls_config(self.tls()?)
                 .map_err(|error| format!("--ca, --certificate or --key: {error}"))?;
         }
-        let channel = endpoint.connect().await.map_err(|error| {
+        endpoint.connect().await.map_err(|error| {
             format!(
                 "{}: no service answers{}; start one with `clave-otp serve` or `clave-otp demo`",
                 self.server,
                 causes(&error)
             )
-        })?;
-        Ok(DeliveryServiceClient::new(channel))
+        })
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, String> {

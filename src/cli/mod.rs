@@ -2,6 +2,7 @@
 //!
 //! Must not know: SQL, wire formats.
 
+mod certified;
 mod certs;
 mod chaos;
 mod check;
@@ -41,6 +42,7 @@ enum Command {
     Send(send::SendArgs),
     Get(get::GetArgs),
     Watch(watch::WatchArgs),
+    Certified(certified::CertifiedArgs),
     Simulate(simulate::Simulate),
     Text(text::TextArgs),
     Number(number::NumberArgs),
@@ -59,6 +61,7 @@ impl Arguments {
             Command::Send(arguments) => block_on(arguments.run()),
             Command::Get(arguments) => block_on(arguments.get()),
             Command::Watch(arguments) => block_on(arguments.run()),
+            Command::Certified(arguments) => block_on(arguments.run()),
             Command::Simulate(arguments) => block_on(arguments.run()),
             Command::Text(arguments) => arguments.run(),
             Command::Number(arguments) => arguments.run(),

@@ -20,7 +20,7 @@ use super::{
     templates::{RawTemplates, TemplateCheck, TemplateOverride, TextLimits, unknown_language},
     tree,
 };
-use crate::domain::{AliasRecord, Dir3, Language, Nif, OriginHost};
+use crate::domain::{AliasRecord, Dir3, GatewayName, Language, Nif, OriginHost};
 
 /// Most administration files that are read; Spain has some 8,000 municipalities.
 const MAX_FILES: usize = 20_000;
@@ -211,11 +211,17 @@ impl RawFile {
             .map(|(at, account)| account.validate(environment, has_siblings, at))
             .collect();
         let limits = narrowest(&accounts);
+        let reads_tags = accounts
+            .iter()
+            .any(|account| account.gateway == Some(GatewayName::Mensatek));
+        let at_templates = at.key("templates");
         AdministrationDraft {
             dir3,
             settings,
             aliases: aliases::validate(&self.aliases, &at.key("aliases")),
-            templates: self.templates.validate(limits, check, &at.key("templates")),
+            templates: self
+                .templates
+                .validate(limits, check, reads_tags, &at_templates),
             accounts,
             at,
         }

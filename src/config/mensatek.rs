@@ -13,24 +13,30 @@ const NAME_CHARACTERS: usize = 100;
 pub struct MensatekSettings {
     /// How codes travel.
     pub service: MensatekService,
+    /// In whose name certified messages are sent; none are where there is none.
+    pub contact: Option<MensatekContact>,
     /// Whether a code's remaining life travels as validity: the text leaves doubtful what less than a day means.
     pub validity: bool,
 }
 
 /// How codes travel at Mensatek.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MensatekService {
     /// As plain SMS.
     Sms,
-    /// As certified SMS, which name who sends.
-    Certified {
-        /// Name of the administration, for the recipient.
-        contact_name: Box<str>,
-        /// Its telephone: digits.
-        contact_phone: Box<str>,
-        /// Its tax number.
-        contact_nif: Nif,
-    },
+    /// As certified SMS, which name who sends: such an account has a contact.
+    Certified,
+}
+
+/// In whose name certified messages are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MensatekContact {
+    /// Name of the administration, for the recipient.
+    pub name: Box<str>,
+    /// Its telephone: digits.
+    pub phone: Box<str>,
+    /// Its tax number.
+    pub nif: Nif,
 }
 
 /// Whether the platform takes the sender: letters, digits, `&` and `_` (text, appendix 2). `217812` is another platform's.
@@ -77,22 +83,26 @@ impl RawAccount {
             &[("sms", false), ("certified", true)],
             false,
         )?;
-        let service = if is_certified {
-            self.certified(at)?
+        // An account whose codes are plain SMS may send certified messages too.
+        let names_a_contact = contacts.into_iter().any(|(_, is)| is);
+        let contact = if is_certified || names_a_contact {
+            Some(self.contact(at)?)
         } else {
-            for (key, _) in contacts.into_iter().filter(|(_, is)| *is) {
-                at.key(key)
-                    .problem("serves certified SMS: set service = \"certified\", or remove it");
-            }
+            None
+        };
+        let service = if is_certified {
+            MensatekService::Certified
+        } else {
             MensatekService::Sms
         };
         Some(Some(MensatekSettings {
             service,
+            contact,
             validity: self.validity.unwrap_or(false),
         }))
     }
 
-    fn certified(&self, at: &At) -> Option<MensatekService> {
+    fn contact(&self, at: &At) -> Option<MensatekContact> {
         let at_name = at.key("contact_name");
         let name = at_name
             .required(
@@ -129,10 +139,10 @@ impl RawAccount {
                 "certified SMS name who sends: give the administration's tax number",
             )
             .and_then(|nif| at_nif.parse(nif, Nif::parse));
-        Some(MensatekService::Certified {
-            contact_name: name?.into(),
-            contact_phone: phone?.into(),
-            contact_nif: nif?,
+        Some(MensatekContact {
+            name: name?.into(),
+            phone: phone?.into(),
+            nif: nif?,
         })
     }
 }

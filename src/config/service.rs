@@ -17,6 +17,7 @@ use super::{
     administrations::{self, AdministrationDraft, AdministrationSettings, RawAdministrations},
     aliases,
     callers::{self, CallerSettings, RawCaller, Surroundings},
+    certified::{CertifiedSettings, RawCertified},
     environment::Environment,
     findings::{At, Findings, Problems, SourceFile, Warning},
     grpc::{GrpcSettings, RawGrpc},
@@ -42,6 +43,7 @@ struct RawService {
     administrations: Table<RawAdministrations>,
     delivery: Table<RawDelivery>,
     limits: Table<RawLimits>,
+    certified: Table<RawCertified>,
     callers: List<Table<RawCaller>>,
 }
 
@@ -60,6 +62,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// Limits on what may wait.
     pub limits: LimitSettings,
+    /// Limits of the service for certified messages.
+    pub certified: CertifiedSettings,
     /// Who may call the API.
     pub callers: Vec<CallerSettings>,
     /// Who pays, in the order of the files' names; never empty.
@@ -206,6 +210,7 @@ impl RawService {
         let store = self.store.validate(&at.key("store"));
         let delivery = self.delivery.validate(&at.key("delivery"));
         let limits = self.limits.validate(&at.key("limits"));
+        let certified = self.certified.validate(&at.key("certified"));
         let callers = callers::validate(&self.callers, surroundings, &at.key("callers"));
         let reports_listen = reports.iter().flatten().map(|reports| reports.listen);
         let listeners = [("grpc", grpc.listen), ("admin", admin.listen)];
@@ -230,6 +235,7 @@ impl RawService {
             store: store?,
             delivery,
             limits,
+            certified,
             callers: callers?,
             administrations: administrations?,
         })

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::findings::{At, did_you_mean};
-use crate::domain::{Language, Purpose};
+use crate::domain::{Language, Purpose, certified::forms_a_tag};
 
 /// The texts as written: purpose, then language tag.
 #[derive(Default, Deserialize)]
@@ -42,6 +42,7 @@ impl RawTemplates {
         self,
         limits: TextLimits,
         check: TemplateCheck,
+        reads_tags: bool,
         at: &At,
     ) -> Vec<TemplateOverride> {
         let mut templates = Vec::new();
@@ -67,6 +68,10 @@ impl RawTemplates {
                 };
                 if let Err(reason) = check(&source, limits) {
                     at.problem(reason);
+                } else if reads_tags && forms_a_tag(&filled(&source)) {
+                    at.problem(
+                        "a \"mensatek\" account reads tags such as (FILE:…) in its texts, and this one has or leaves open such a tag: write no \"(\" before a colon, {code} or the end without closing it",
+                    );
                 }
                 if let (Some(purpose), Some(language)) = (purpose, language) {
                     templates.push(TemplateOverride {
@@ -79,6 +84,11 @@ impl RawTemplates {
         }
         templates
     }
+}
+
+/// The text with something in its places, so that only what the template itself says is judged.
+fn filled(source: &str) -> String {
+    source.replace("{code}", "0").replace("{minutes}", "0")
 }
 
 /// Says which languages there are.

@@ -10,6 +10,12 @@ use uuid::Uuid;
 #[error("{0}")]
 pub struct IdError(&'static str);
 
+impl IdError {
+    pub(in crate::domain) const fn new(rule: &'static str) -> Self {
+        Self(rule)
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

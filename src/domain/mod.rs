@@ -4,6 +4,7 @@
 
 mod caller;
 mod certificate;
+pub mod certified;
 mod code;
 mod delivery;
 mod ids;

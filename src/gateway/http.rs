@@ -4,6 +4,7 @@
 //! seen any of the request's body. Nothing is ever sent twice, redirected, or sent through a proxy.
 
 mod gated_body;
+mod open_answer;
 mod tls;
 
 use std::{
@@ -15,12 +16,13 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{ClientBuilder, Response, StatusCode, header::HeaderMap};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use thiserror::Error;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use self::gated_body::{Gate, GatedBody};
+pub use self::open_answer::OpenAnswer;
 
 /// Where a platform is and how much patience and memory it gets.
 #[derive(Clone)]
@@ -236,6 +238,17 @@ impl HttpClient {
         })
     }
 
+    /// The same client for an address below this one; the two share connections and limits.
+    #[must_use]
+    pub fn below(&self, part: &str) -> Self {
+        let mut below = self.clone();
+        // Only https and http are taken, which have paths.
+        if let Ok(mut path) = below.endpoint.path_segments_mut() {
+            path.pop_if_empty().push(part);
+        }
+        below
+    }
+
     /// Posts the body once and reads the whole answer, whatever its status.
     ///
     /// Ends within the request time-out. Where no connection stands within `start_within`, nothing is written. The body is wiped from memory when it is dropped; copies in the buffers of the
@@ -246,32 +259,10 @@ impl HttpClient {
         body: Zeroizing<Vec<u8>>,
         start_within: Duration,
     ) -> Result<Answer, ExchangeError> {
-        let gate = Arc::new(Gate::default());
-        let body = GatedBody::new(body, Arc::clone(&gate));
-        let mut sending = pin!(
-            self.client
-                .post(self.endpoint.clone())
-                .headers(headers)
-                .body(reqwest::Body::wrap(body))
-                .send()
-        );
-        let sent = tokio::select! {
-            biased;
-            sent = &mut sending => sent,
-            () = tokio::time::sleep(start_within) => {
-                // Closed, the gate keeps the body back whatever the connection still does.
-                if gate.close() {
-                    let kind = NotStarted::Timeout;
-                    return Err(ExchangeError::NotStarted { kind });
-                }
-                sending.await
-            }
-        };
-        let result = match sent {
+        let request = self.client.post(self.endpoint.clone()).headers(headers);
+        let result = match send(request, body, start_within).await {
             Ok(response) => read(response, self.answer_limit_bytes).await,
-            // The gate is closed for good where it was still unopened: nothing can be sent behind our back.
-            Err(error) if gate.close() => Err(not_started(error)),
-            Err(error) => Err(broken_before_status(error)),
+            Err(error) => Err(error),
         };
         match &result {
             Ok(answer) => tracing::debug!(
@@ -282,6 +273,49 @@ impl HttpClient {
             Err(error) => tracing::debug!(%error, "gateway did not answer"),
         }
         result
+    }
+
+    /// Posts the body once and leaves the answer open, to be read piece by piece as fast as they are wanted. All of it must
+    /// have been read within `patience`, which takes the place of the request time-out.
+    pub async fn post_and_open(
+        &self,
+        headers: HeaderMap,
+        body: Zeroizing<Vec<u8>>,
+        start_within: Duration,
+        patience: Duration,
+    ) -> Result<OpenAnswer, ExchangeError> {
+        let request = self.client.post(self.endpoint.clone()).headers(headers);
+        let response = send(request.timeout(patience), body, start_within).await?;
+        Ok(OpenAnswer::new(response, self.answer_limit_bytes))
+    }
+}
+
+/// Sends a request whose body is not begun later than `start_within` from now.
+async fn send(
+    request: RequestBuilder,
+    body: Zeroizing<Vec<u8>>,
+    start_within: Duration,
+) -> Result<Response, ExchangeError> {
+    let gate = Arc::new(Gate::default());
+    let body = GatedBody::new(body, Arc::clone(&gate));
+    let mut sending = pin!(request.body(reqwest::Body::wrap(body)).send());
+    let sent = tokio::select! {
+        biased;
+        sent = &mut sending => sent,
+        () = tokio::time::sleep(start_within) => {
+            // Closed, the gate keeps the body back whatever the connection still does.
+            if gate.close() {
+                let kind = NotStarted::Timeout;
+                return Err(ExchangeError::NotStarted { kind });
+            }
+            sending.await
+        }
+    };
+    match sent {
+        Ok(response) => Ok(response),
+        // The gate is closed for good where it was still unopened: nothing can be sent behind our back.
+        Err(error) if gate.close() => Err(not_started(error)),
+        Err(error) => Err(broken_before_status(error)),
     }
 }
 

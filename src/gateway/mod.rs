@@ -6,6 +6,7 @@
 //! only tell the truth; the lane decides what follows.
 
 mod callbacks;
+pub mod certified;
 mod expiry;
 pub mod http;
 mod meanings;
@@ -30,7 +31,10 @@ pub use self::{
     number::{InternationalFormat, NumberForm},
     setup::GatewaySetupError,
 };
-use crate::domain::{DeliveryId, GatewayMessageId, Reason, Recipient, Report, SecretText, Sender};
+use crate::domain::{
+    DeliveryId, GatewayMessageId, Reason, Recipient, Report, SecretText, Sender,
+    certified::CertifiedEvent,
+};
 
 /// One message for a gateway.
 #[derive(Debug, Clone)]
@@ -72,6 +76,9 @@ impl fmt::Debug for CallbackRequest<'_> {
 pub enum Callback {
     /// What became of a message.
     Report(Report),
+    /// What became of a certified message, or of its attachment, or an answer to it. Where the platform does not say whether it
+    /// is about a code or about a certified message, the report for the code comes with it.
+    Certified(Box<CertifiedEvent>, Option<Report>),
     /// Well formed and of no use to us, such as a citizen's answer: acknowledged and dropped; the word tells what it was.
     Dropped(&'static str),
     /// Nothing that this protocol knows; the word tells what is wrong with it, never what it says.
@@ -143,6 +150,11 @@ pub trait Gateway: Send + Sync + fmt::Debug {
     /// Never fails as a whole: what goes wrong is an outcome of each message. Always ends: the adapter has its own
     /// time-outs.
     async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome>;
+
+    /// The functions for certified messages, where the platform has them.
+    fn certified(&self) -> Option<&dyn certified::CertifiedGateway> {
+        None
+    }
 
     /// Credit that the last answer told to be left, in the platform's own unit; `None` where nothing is known.
     fn credit(&self) -> Option<f64> {

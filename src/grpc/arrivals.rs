@@ -4,6 +4,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,27 +19,45 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::{sync::Semaphore, time::Sleep};
 use tonic::{Status, service::Routes};
 
-use super::{Limits, refusals};
+use super::{Limits, certified, refusals};
 use crate::{intake::Refusal, telemetry::names};
 
 /// Our own services, whose requests are one message each; those of others may keep a request open on purpose.
 const OUR_PACKAGE: &str = "/clave.otp.v1.";
 
+/// The service whose messages may hold files.
+const CERTIFIED: &str = "/clave.otp.v1.CertifiedMessageService/";
+
+/// What a call is let in by.
+#[derive(Clone)]
+struct Gate {
+    limits: Limits,
+    /// For calls whose messages may hold files: so many are in memory at a time.
+    certified_places: Arc<Semaphore>,
+}
+
 /// The services, behind the limits.
 pub(super) fn bounded(routes: Routes, limits: Limits) -> Routes {
     let services: Router = routes.prepare().into_axum_router();
+    let gate = Gate {
+        limits,
+        certified_places: Arc::new(Semaphore::new(limits.max_certified_calls)),
+    };
     services
-        .layer(middleware::from_fn_with_state(limits, bound))
+        .layer(middleware::from_fn_with_state(gate, bound))
         .into()
 }
 
-async fn bound(State(limits): State<Limits>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with(OUR_PACKAGE) {
+async fn bound(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let limits = gate.limits;
+    let path = request.uri().path();
+    if !path.starts_with(OUR_PACKAGE) {
         return next.run(request).await;
     }
+    let is_certified = path.starts_with(CERTIFIED);
     if header_bytes(request.headers()) > limits.max_header_bytes as usize {
         metrics::counter!(names::GRPC_HEADERS_TOO_LONG).increment(1);
         let problem = format!(
@@ -46,6 +65,18 @@ async fn bound(State(limits): State<Limits>, request: Request, next: Next) -> Re
             limits.max_header_bytes
         );
         return refusals::status(&Refusal::field("headers", problem)).into_http();
+    }
+    let (most, key) = if is_certified {
+        (
+            limits.max_certified_message_bytes,
+            "certified.max_message_bytes",
+        )
+    } else {
+        (limits.max_message_bytes, "grpc.max_message_bytes")
+    };
+    let place = is_certified.then(|| Arc::clone(&gate.certified_places).try_acquire_owned());
+    if matches!(place, Some(Err(_))) {
+        return certified::too_many_calls("certified.max_calls").into_http();
     }
     let request = request.map(|message| {
         Body::new(Arriving {
@@ -58,10 +89,7 @@ async fn bound(State(limits): State<Limits>, request: Request, next: Next) -> Re
     let _ends = CallEnds;
     let response = next.run(request).await;
     if is_too_long(&response) {
-        let problem = format!(
-            "is longer than {} bytes (grpc.max_message_bytes)",
-            limits.max_message_bytes
-        );
+        let problem = format!("is longer than {most} bytes ({key})");
         return refusals::status(&Refusal::field("request", problem)).into_http();
     }
     response

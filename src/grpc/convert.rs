@@ -9,7 +9,7 @@ use super::proto;
 use crate::{
     domain::{
         Delivery, DeliveryState, Destination, Dir3, Encoding, GatewayMessageId, OneTimeCode,
-        OriginHost, Purpose, Reason, Recipient, Reference, RequestId, Sender,
+        OriginHost, Purpose, Reason, Recipient, RecipientError, Reference, RequestId, Sender,
     },
     intake::{Refusal, Request},
     status::ListFilter,
@@ -73,7 +73,11 @@ impl Fields {
         parsed.filter(|_| self.0.is_empty()).ok_or(self.0)
     }
 
-    fn check<T>(&mut self, field: &'static str, parsed: Result<T, impl ToString>) -> Option<T> {
+    pub(super) fn check<T>(
+        &mut self,
+        field: &'static str,
+        parsed: Result<T, impl ToString>,
+    ) -> Option<T> {
         parsed
             .map_err(|error| self.0.push(Refusal::field(field, error.to_string())))
             .ok()
@@ -91,15 +95,13 @@ impl Fields {
         self.check(field, parse(text))
     }
 
-    fn request_id(&mut self, text: &str) -> Option<RequestId> {
+    pub(super) fn request_id(&mut self, text: &str) -> Option<RequestId> {
         self.check("request_id", RequestId::parse(text))
     }
 
     fn request(&mut self, fields: RequestFields) -> Option<Request> {
         let administration = self.check("administration", Dir3::parse(&fields.administration));
-        let recipient = Recipient::parse(&fields.recipient)
-            .map_err(|error| self.0.push(Refusal::Recipient(error)))
-            .ok();
+        let recipient = self.recipient(Recipient::parse(&fields.recipient));
         let code = self.check("code", OneTimeCode::parse(fields.code));
         let purpose = self.check("purpose", purpose(fields.purpose).ok_or("is required"));
         let language_is_short = fields.language.len() <= LANGUAGE_TAG_BYTES;
@@ -129,8 +131,17 @@ impl Fields {
         })
     }
 
+    pub(super) fn recipient(
+        &mut self,
+        parsed: Result<Recipient, RecipientError>,
+    ) -> Option<Recipient> {
+        parsed
+            .map_err(|error| self.0.push(Refusal::Recipient(error)))
+            .ok()
+    }
+
     /// A text that cannot be a sender is none of the account's senders.
-    fn sender(&mut self, text: &str) -> Option<Sender> {
+    pub(super) fn sender(&mut self, text: &str) -> Option<Sender> {
         if text.is_empty() {
             return None;
         }
@@ -209,7 +220,7 @@ pub(super) fn watch_request(
     fields.all(Some(administration))
 }
 
-fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
+pub(super) fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
     if !(0..1_000_000_000).contains(&time.nanos) {
         return Err("is not a time");
     }

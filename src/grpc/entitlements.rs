@@ -34,6 +34,57 @@ const ENTITLED: &[(&str, &str, Role)] = &[
     ("AccountService", "GetAccount", Role::Operator),
     ("AccountService", "PauseAccount", Role::Operator),
     ("AccountService", "ResumeAccount", Role::Operator),
+    (
+        "CertifiedMessageService",
+        "SendCertifiedMessage",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "GetCertifiedMessage",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "CancelCertifiedMessage",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "RescheduleCertifiedMessage",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "GetCertifiedReport",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "DownloadCertificates",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "UploadLibraryFile",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "ListLibraryFiles",
+        Role::Certified,
+    ),
+    (
+        "CertifiedMessageService",
+        "DeleteLibraryFile",
+        Role::Certified,
+    ),
+    ("CertifiedMessageService", "GetBalance", Role::Certified),
+    (
+        "CertifiedMessageService",
+        "WatchCertifiedEvents",
+        Role::Certified,
+    ),
 ];
 
 /// The services, for those who may call them.

@@ -5,6 +5,7 @@
 mod accounts;
 mod answer;
 mod arrivals;
+mod certified;
 mod connections;
 mod convert;
 mod deliveries;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 
 use crate::{
+    certified::{Certified, Events},
     clock::Clock,
     intake::Intake,
     status::{AccountStatuses, Feed, Status, WatchPlaces},
@@ -57,6 +59,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
     pub max_concurrent_streams: u32,
+    /// Most bytes of one request message about certified messages (`certified.max_message_bytes`).
+    pub max_certified_message_bytes: usize,
+    /// Most calls about certified messages whose messages are in memory at a time (`certified.max_calls`).
+    pub max_certified_calls: usize,
     /// Whether reflection is served (`grpc.reflection`).
     pub reflection: bool,
 }
@@ -71,6 +77,8 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(20),
             max_connections: 1000,
             max_concurrent_streams: 1024,
+            max_certified_message_bytes: 4 * 1024 * 1024,
+            max_certified_calls: 16,
             reflection: true,
         }
     }
@@ -83,6 +91,10 @@ pub struct Services {
     pub intake: Intake,
     /// Tells what became of them.
     pub status: Status,
+    /// Sends certified messages.
+    pub certified: Certified,
+    /// Tells what becomes of them.
+    pub certified_events: Events,
     /// Tells of every change.
     pub feed: Feed,
     /// The places for watches.
@@ -109,6 +121,12 @@ pub const ACCOUNT_SERVICE: &str = <proto::account_service_server::AccountService
     accounts::Accounts,
 > as tonic::server::NamedService>::NAME;
 
+/// Name of the service for certified messages, for health.
+pub const CERTIFIED_MESSAGE_SERVICE: &str =
+    <proto::certified_message_service_server::CertifiedMessageServiceServer<
+        certified::CertifiedMessages,
+    > as tonic::server::NamedService>::NAME;
+
 /// The server with all services; `health` adds the one that tells how they are.
 pub fn router(
     services: Services,
@@ -119,11 +137,19 @@ pub fn router(
         accounts::Accounts::new(services.clone()),
     )
     .max_decoding_message_size(limits.max_message_bytes);
+    let certified = proto::certified_message_service_server::CertifiedMessageServiceServer::new(
+        certified::CertifiedMessages::new(services.clone()),
+    )
+    .max_decoding_message_size(limits.max_certified_message_bytes);
     let deliveries = proto::delivery_service_server::DeliveryServiceServer::new(
         deliveries::Deliveries::new(services.clone()),
     )
     .max_decoding_message_size(limits.max_message_bytes);
-    let mut routes = health(Routes::new(deliveries).add_service(accounts));
+    let mut routes = health(
+        Routes::new(deliveries)
+            .add_service(accounts)
+            .add_service(certified),
+    );
     if limits.reflection {
         let known = || {
             tonic_reflection::server::Builder::configure()

@@ -1,8 +1,13 @@
-//! Hand-written `Debug` for the messages that carry a code, or the secret part of an address: printing one cannot leak it.
+//! Hand-written `Debug` for the messages that carry a code, a citizen's own words or data, or the secret part of an address: printing one cannot leak it.
 
 use std::fmt;
 
-use super::proto::{Account, CreateDeliveryRequest, PreviewDeliveryRequest};
+use super::proto::{
+    Account, CertifiedAddressee, CertifiedAttachment, CertifiedAttachmentEvent,
+    CertifiedIdentification, CertifiedReplyEvent, CreateDeliveryRequest,
+    DownloadCertificatesResponse, PreviewDeliveryRequest, SendCertifiedMessageRequest,
+    UploadLibraryFileRequest,
+};
 
 const HIDDEN: &str = "•••";
 
@@ -54,6 +59,68 @@ impl fmt::Debug for Account {
             .field("last_failure_reason", &self.last_failure_reason)
             .field("report_url", &HIDDEN)
             .field("aliases", &self.aliases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Messages of which nothing but their name and a size may be printed.
+macro_rules! sized {
+    ($($name:ty => $field:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{}({} of {})", stringify!($name), HIDDEN, self.$field.len())
+            }
+        }
+    )*};
+}
+
+sized! {
+    CertifiedAddressee => variables,
+    CertifiedReplyEvent => text,
+    DownloadCertificatesResponse => content,
+    UploadLibraryFileRequest => content
+}
+
+impl fmt::Debug for CertifiedAttachment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CertifiedAttachment(•••)")
+    }
+}
+
+impl fmt::Debug for CertifiedIdentification {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "CertifiedIdentification({:?}, {HIDDEN})",
+            self.method()
+        )
+    }
+}
+
+impl fmt::Debug for CertifiedAttachmentEvent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CertifiedAttachmentEvent")
+            .field("action", &self.action())
+            .field("protection", &self.protection())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SendCertifiedMessageRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SendCertifiedMessageRequest")
+            .field("request_id", &self.request_id)
+            .field("administration", &self.administration)
+            .field("account", &self.account)
+            .field("kind", &self.kind())
+            .field("addressees", &self.addressees.len())
+            .field("attachments", &self.attachments.len())
+            .field("sender", &self.sender)
+            .field("send_time", &self.send_time)
+            .field("group", &self.group)
+            .field("reference", &self.reference)
             .finish_non_exhaustive()
     }
 }

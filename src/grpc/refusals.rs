@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// Domain of the reasons in `google.rpc.ErrorInfo`.
-const DOMAIN: &str = "clave-otp";
+pub(super) const DOMAIN: &str = "clave-otp";
 
 /// When to try again where trying again may help and nothing better is known.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Where an operator has to act first.
 const RETRY_AFTER_OPERATOR: Duration = Duration::from_secs(60);
 

@@ -7,16 +7,23 @@ use std::{num::NonZeroU32, sync::Arc};
 use super::ReportingAccount;
 use crate::{
     clock::Clock,
-    domain::{AccountId, DeliveryState, Report},
+    domain::{
+        AccountId, DeliveryState, Report,
+        certified::{CertifiedEvent, CertifiedNews},
+    },
     gateway::{Callback, CallbackAnswer, CallbackRequest},
-    store::{Applied, NewReport, ReportEffect, Store, StoreError},
+    store::{
+        Applied, CertifiedEffect, CertifiedStore, NewCertifiedEvent, NewReport, ReportEffect,
+        StoreError,
+    },
     telemetry::names,
 };
 
 pub(super) struct Desk {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn CertifiedStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) early_limit: NonZeroU32,
+    pub(super) events_per_message: NonZeroU32,
 }
 
 impl Desk {
@@ -27,23 +34,67 @@ impl Desk {
         request: &CallbackRequest<'_>,
     ) -> Option<CallbackAnswer> {
         let (callback, answer) = account.gateway.read_callback(request)?;
-        match callback {
-            Callback::Report(report) => match self.apply(&account.account, report).await {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::error!(account = %account.account, %error, "reports: a report could not be kept; the platform is asked to send it again");
-                    count(&account.account, "not_kept");
-                    return Some(again_later());
-                }
-            },
-            Callback::Dropped(what) => count(&account.account, what),
-            Callback::Malformed(why) => {
-                metrics::counter!(names::CALLBACKS_REFUSED, "account" => account.account.to_string(), "problem" => why)
-                    .increment(1);
-                tracing::warn!(account = %account.account, problem = why, "reports: a request was not understood; if the platform has changed its form, tell the developers");
+        let account = &account.account;
+        let kept = match callback {
+            Callback::Report(report) => self.apply(account, report).await,
+            Callback::Certified(event, report) => self.certified(account, *event, report).await,
+            Callback::Dropped(what) => {
+                count(account, what);
+                Ok(())
             }
+            Callback::Malformed(why) => {
+                metrics::counter!(names::CALLBACKS_REFUSED, "account" => account.to_string(), "problem" => why)
+                    .increment(1);
+                tracing::warn!(%account, problem = why, "reports: a request was not understood; if the platform has changed its form, tell the developers");
+                Ok(())
+            }
+        };
+        if let Err(error) = kept {
+            tracing::error!(%account, %error, "reports: a report could not be kept; the platform is asked to send it again");
+            count(account, "not_kept");
+            return Some(again_later());
         }
         Some(answer)
+    }
+
+    /// What is told of a certified message; where there is none, and it may be about a code, of that.
+    async fn certified(
+        &self,
+        account: &AccountId,
+        event: CertifiedEvent,
+        report: Option<Report>,
+    ) -> Result<(), StoreError> {
+        let kind = match &event.news {
+            CertifiedNews::State { .. } => "state",
+            CertifiedNews::Attachment(_) => "attachment",
+            CertifiedNews::Reply { .. } => "reply",
+        };
+        let effect = self
+            .store
+            .apply_certified_event(NewCertifiedEvent {
+                account: account.clone(),
+                event,
+                was_asked: false,
+                receive_time: self.clock.now(),
+                limit: self.events_per_message,
+            })
+            .await?;
+        if effect == CertifiedEffect::Unknown
+            && let Some(report) = report
+        {
+            return self.apply(account, report).await;
+        }
+        let told = effect.as_str();
+        count(account, told);
+        match effect {
+            CertifiedEffect::AnotherRecipient | CertifiedEffect::TooMany => {
+                tracing::warn!(%account, kind, effect = told, "reports: not believed");
+            }
+            CertifiedEffect::Kept { .. } | CertifiedEffect::Repeated | CertifiedEffect::Unknown => {
+                tracing::info!(%account, kind, effect = told, "reports: something of a certified message came");
+            }
+        }
+        Ok(())
     }
 
     async fn apply(&self, account: &AccountId, report: Report) -> Result<(), StoreError> {

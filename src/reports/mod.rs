@@ -18,7 +18,7 @@ use crate::{
     domain::{AccountId, ReportPath, SourceNetwork},
     gateway::Gateway,
     http_port,
-    store::Store,
+    store::{CertifiedStore, Store},
     telemetry::names,
 };
 
@@ -57,6 +57,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Most reports of an account that may wait for their delivery to be known (`reports.early_limit`).
     pub early_limit: NonZeroU32,
+    /// Most events that are kept of one certified message (`certified.events_per_message`).
+    pub events_per_message: NonZeroU32,
     /// How long they wait (`reports.early_kept_minutes`).
     pub early_kept: Duration,
 }
@@ -66,13 +68,14 @@ pub fn router(
     base: &str,
     accounts: impl IntoIterator<Item = ReportingAccount>,
     limits: Limits,
-    store: Arc<dyn Store>,
+    store: Arc<dyn CertifiedStore>,
     clock: Arc<dyn Clock>,
 ) -> Router {
     let desk = Desk {
         store,
         clock,
         early_limit: limits.early_limit,
+        events_per_message: limits.events_per_message,
     };
     Door::new(base, accounts, limits.max_body_bytes, desk).router()
 }

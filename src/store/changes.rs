@@ -22,6 +22,7 @@ struct Registry {
     lanes: Mutex<HashMap<AccountId, Arc<Notify>>>,
     watched: Mutex<HashMap<DeliveryId, watch::Sender<()>>>,
     log: watch::Sender<ChangePlace>,
+    certified: watch::Sender<()>,
 }
 
 /// Tells how far the log of changes reaches, and when it reaches further.
@@ -121,6 +122,15 @@ impl Changes {
             *end = place;
             has_grown
         });
+    }
+
+    /// Is marked when something was told of a certified message.
+    pub fn certified(&self) -> watch::Receiver<()> {
+        self.0.certified.subscribe()
+    }
+
+    pub(super) fn certified_grew(&self) {
+        self.0.certified.send_replace(());
     }
 
     pub(super) fn ring(&self, account: &AccountId) {

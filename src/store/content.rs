@@ -32,6 +32,11 @@ impl Content {
                 .reference
                 .map_or(b"", |reference| reference.as_str().as_bytes()),
         ];
+        Self::of_fields(&fields)
+    }
+
+    /// Writes these fields one after the other.
+    pub fn of_fields(fields: &[&[u8]]) -> Self {
         // Room for all at once: growing would leave copies of the code behind.
         let length = fields.iter().map(|field| field.len() + 8).sum();
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));

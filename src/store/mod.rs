@@ -3,6 +3,7 @@
 //! Must not know: gateways, gRPC, retry policy. Codes, texts and numbers are sealed before they reach a file. The store is
 //! the truth; its signals ([`Changes`]) only wake those who then read.
 
+mod certified;
 mod change_log;
 mod changes;
 mod content;
@@ -25,6 +26,10 @@ use crate::domain::{
     OriginHost, Purpose, Reason, Recipient, Reference, RequestId, SecretText, Sender,
 };
 
+pub use certified::{
+    CertifiedBegun, CertifiedEffect, CertifiedReceipt, CertifiedStore, EventPage, KeptEvent,
+    NewCertified, NewCertifiedEvent,
+};
 pub use change_log::{Change, ChangePage, ChangePlace, ForgottenChanges, StoreId};
 pub use changes::{Changes, DeliveryWatch, LaneBell, LogEnd};
 pub use content::Content;

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use super::Content;
 use crate::domain::{
     AccountId, CredentialsVersion, DeliveryId, Recipient, Region, ReportPath, ReportedNumber,
-    SecretText,
+    SecretText, certified::CertifiedId,
 };
 
 const KEY_BYTES: usize = 32;
@@ -216,27 +216,70 @@ impl Sealer {
 
     /// Seals a text for one delivery; it opens for no other.
     pub fn seal_text(&self, id: DeliveryId, text: &SecretText) -> Vec<u8> {
-        self.seal(id, b"text", text.expose().as_bytes())
+        self.seal(id.as_bytes(), b"text", text.expose().as_bytes())
     }
 
     /// Opens a text sealed for this delivery.
     pub fn open_text(&self, id: DeliveryId, sealed: &[u8]) -> Result<SecretText, OpenError> {
-        let clear = self.open(id, b"text", sealed)?;
+        let clear = self.open(id.as_bytes(), b"text", sealed)?;
         let text = std::str::from_utf8(&clear).map_err(|_| OpenError)?;
         Ok(SecretText::new(text.to_owned()))
     }
 
     /// Seals a number for one delivery.
     pub fn seal_recipient(&self, id: DeliveryId, recipient: &Recipient) -> Vec<u8> {
+        self.seal_number(id.as_bytes(), b"recipient", recipient)
+    }
+
+    /// Seals the number of a recipient of a certified message.
+    pub fn seal_certified_recipient(&self, id: CertifiedId, recipient: &Recipient) -> Vec<u8> {
+        self.seal_number(id.as_bytes(), b"certified recipient", recipient)
+    }
+
+    /// Seals what a citizen said or did, for one certified message.
+    pub fn seal_certified_detail(&self, id: CertifiedId, detail: &str) -> Vec<u8> {
+        self.seal(id.as_bytes(), b"certified detail", detail.as_bytes())
+    }
+
+    fn seal_number(&self, id: &[u8; 16], field: &[u8], recipient: &Recipient) -> Vec<u8> {
         let mut clear = Zeroizing::new(String::with_capacity(18));
         clear.push_str(recipient.region().as_str());
         clear.push_str(recipient.expose_e164());
-        self.seal(id, b"recipient", clear.as_bytes())
+        self.seal(id, field, clear.as_bytes())
     }
 
     /// Opens a number sealed for this delivery.
     pub fn open_recipient(&self, id: DeliveryId, sealed: &[u8]) -> Result<Recipient, OpenError> {
-        let clear = self.open(id, b"recipient", sealed)?;
+        self.open_number(id.as_bytes(), b"recipient", sealed)
+    }
+
+    /// Opens the number of a recipient of a certified message.
+    pub fn open_certified_recipient(
+        &self,
+        id: CertifiedId,
+        sealed: &[u8],
+    ) -> Result<Recipient, OpenError> {
+        self.open_number(id.as_bytes(), b"certified recipient", sealed)
+    }
+
+    /// Opens what a citizen said or did.
+    pub fn open_certified_detail(
+        &self,
+        id: CertifiedId,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<String>, OpenError> {
+        let clear = self.open(id.as_bytes(), b"certified detail", sealed)?;
+        let text = std::str::from_utf8(&clear).map_err(|_| OpenError)?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    fn open_number(
+        &self,
+        id: &[u8; 16],
+        field: &[u8],
+        sealed: &[u8],
+    ) -> Result<Recipient, OpenError> {
+        let clear = self.open(id, field, sealed)?;
         let text = std::str::from_utf8(&clear).map_err(|_| OpenError)?;
         let (region, e164) = text.split_at_checked(2).ok_or(OpenError)?;
         Ok(Recipient::from_stored(
@@ -245,7 +288,7 @@ impl Sealer {
         ))
     }
 
-    fn seal(&self, id: DeliveryId, field: &[u8], clear: &[u8]) -> Vec<u8> {
+    fn seal(&self, id: &[u8; 16], field: &[u8], clear: &[u8]) -> Vec<u8> {
         // A random nonce repeats with odds of one in a million only after 2^38 values, a thousand years of codes.
         let nonce = Nonce::generate();
         let sealed = self
@@ -268,7 +311,7 @@ impl Sealer {
 
     fn open(
         &self,
-        id: DeliveryId,
+        id: &[u8; 16],
         field: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
@@ -298,8 +341,8 @@ impl fmt::Debug for Sealer {
 }
 
 /// What a sealed value is bound to, so that a row cannot be given another's text or number.
-fn bound_to(id: DeliveryId, field: &[u8]) -> Vec<u8> {
-    [id.as_bytes().as_slice(), field].concat()
+fn bound_to(id: &[u8; 16], field: &[u8]) -> Vec<u8> {
+    [id.as_slice(), field].concat()
 }
 
 fn parse_key_file(text: &str) -> Option<(u32, Zeroizing<[u8; KEY_BYTES]>)> {

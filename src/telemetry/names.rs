@@ -90,3 +90,13 @@ pub const CHANGES_FORGOTTEN: &str = "clave_otp_changes_forgotten_total";
 pub const ADMIN_CONNECTIONS_REFUSED: &str = "clave_otp_admin_connections_refused_total";
 /// Counter: connections of the operator's port that were closed because they took too long.
 pub const ADMIN_TIMEOUTS: &str = "clave_otp_admin_timeouts_total";
+/// Counter by `account`, `function` and `outcome`: requests to platforms about certified messages.
+pub const CERTIFIED_CALLS: &str = "clave_otp_certified_requests_total";
+/// Counter by `account`: bytes of certificates handed on.
+pub const CERTIFIED_DOWNLOAD_BYTES: &str = "clave_otp_certified_download_bytes_total";
+/// Counter by `account` and `cause`: downloads of certificates that ended before their end.
+pub const CERTIFIED_DOWNLOADS_CUT: &str = "clave_otp_certified_downloads_cut_total";
+/// Gauge: events of certified messages that are kept.
+pub const CERTIFIED_EVENTS_KEPT: &str = "clave_otp_certified_events_kept";
+/// Counter by `limit`: calls about certified messages refused because of a limit.
+pub const CERTIFIED_LIMITED: &str = "clave_otp_certified_limited_total";

@@ -106,6 +106,7 @@ fn known_keys() -> BTreeSet<String> {
         "[store]",
         "[delivery]",
         "[limits]",
+        "[certified]",
         "[[callers]]",
         "[administrations]\ndirectory = \"administrations\"",
     ]
@@ -136,7 +137,7 @@ fn known_keys() -> BTreeSet<String> {
     let lists: Vec<&str> = lists.map(|(_, list)| list).collect();
     assert_eq!(
         lists.len(),
-        18,
+        19,
         "one for each section and each file:\n{found}"
     );
     lists

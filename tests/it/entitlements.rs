@@ -57,6 +57,50 @@ const TABLE: &[(&str, &[Role])] = &[
         "clave.otp.v1.DeliveryService/WatchDelivery",
         &[Role::Sender],
     ),
+    (
+        "clave.otp.v1.CertifiedMessageService/CancelCertifiedMessage",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/DeleteLibraryFile",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/DownloadCertificates",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/GetBalance",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/GetCertifiedMessage",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/GetCertifiedReport",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/ListLibraryFiles",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/RescheduleCertifiedMessage",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/SendCertifiedMessage",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/UploadLibraryFile",
+        &[Role::Certified],
+    ),
+    (
+        "clave.otp.v1.CertifiedMessageService/WatchCertifiedEvents",
+        &[Role::Certified],
+    ),
 ];
 
 /// Every rpc that the program serves, as its own description tells.

@@ -1,5 +1,7 @@
 //! Every answer of Mensatek API 7.0, and the exact bytes of what it is sent.
 
+mod certified;
+mod certified_refusals;
 mod notices;
 
 use std::{fmt::Write as _, time::Duration};
@@ -9,7 +11,7 @@ use clave_otp::{
     gateway::{
         CodeMap, Effect, Gateway as _, GatewaySetupError, Outcome, Verdict,
         http::HttpSettings,
-        mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
+        mensatek::{Contact, DownloadLimits, MensatekGateway, MensatekSettings, Service},
     },
 };
 use mockito::{Matcher, Server};
@@ -31,6 +33,8 @@ pub(crate) fn settings(url: &str) -> MensatekSettings {
         api_user: LOGIN.into(),
         api_token: PASSWORD.into(),
         service: Service::Sms,
+        contact: None,
+        download: DownloadLimits::default(),
         reports: false,
         validity: false,
         codes: CodeMap::default(),

@@ -21,7 +21,7 @@ use crate::{
 const FILE: &str = "administrations/madrid.toml";
 
 /// Makes Madrid's account one of Mensatek, whose alias may be sent through it.
-fn become_mensatek(files: &Files, platform: &str) {
+pub(crate) fn become_mensatek(files: &Files, platform: &str) {
     let text = std::fs::read_to_string(files.path(FILE)).unwrap();
     let line = text
         .lines()

@@ -9,7 +9,10 @@ use std::{
 };
 
 use clave_otp::{
-    domain::{DeliveryId, News},
+    domain::{
+        DeliveryId, News,
+        certified::{CertifiedId, CertifiedNews, Protection},
+    },
     gateway::{
         Callback, Gateway as _, Outcome, Verdict,
         mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
@@ -211,6 +214,70 @@ fn every_state_means_for_a_code_what_its_row_says() {
         };
         let written = meanings.get(&state).map_or("nothing", String::as_str);
         assert_eq!(told, written, "{state}");
+    }
+}
+
+/// As JSON, with our own reference; every state is kept under its number, with the platform's words where it has any.
+#[test]
+fn every_state_is_an_event_of_a_certified_message() {
+    let gateway = MensatekGateway::new(settings("http://127.0.0.1:9")).unwrap();
+    let message = CertifiedId::from_bytes([7; 16]);
+    let mut tried = 0;
+    for row in rows("States") {
+        let (first, last) = row[0].split_once('–').unwrap_or((&row[0], &row[0]));
+        for state in first.parse::<i64>().unwrap()..=last.parse().unwrap() {
+            let reference = message.reference();
+            let body = format!(
+                "{{\"Servicio\":\"SMSCONTRATO\",\"Resultado\":{state},\"Movil\":34600000001,\"Referencia\":\"{reference}\"}}"
+            );
+            let (found, _) = read_callback(&gateway, "application/json", body.as_bytes());
+            let Callback::Certified(event, None) = found else {
+                panic!("{state}: {found:?}");
+            };
+            assert_eq!(event.message, Some(message));
+            let CertifiedNews::State { state: kept, .. } = event.news else {
+                panic!("{state}: {event:?}");
+            };
+            assert_eq!(kept.number(), state);
+            assert!(kept.meaning().is_some(), "{state}");
+            let told = match kept.news() {
+                News::Delivered => "delivered".to_owned(),
+                News::Waiting => "waiting".to_owned(),
+                News::Failed(reason) => format!("`{}`", reason.as_str()),
+                News::Unknown => "nothing".to_owned(),
+            };
+            assert_eq!(told, row[3], "{state}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+#[test]
+fn every_protection_of_an_attachment_is_told() {
+    let gateway = MensatekGateway::new(settings("http://127.0.0.1:9")).unwrap();
+    let reference = CertifiedId::from_bytes([7; 16]).reference();
+    let known = [
+        (1, Protection::Open),
+        (100, Protection::OneTimePin),
+        (101, Protection::Phone),
+        (102, Protection::Document),
+        (103, Protection::Certificate),
+        (7, Protection::Unknown(7)),
+    ];
+    for (number, expected) in known {
+        let body = format!(
+            "Servicio=EVENTOSSMSCERTIFICADO&TipoEvento=1&TipoAdjunto={number}&Telefono=34600000001&Referencia={reference}"
+        );
+        let form = "application/x-www-form-urlencoded";
+        let (found, _) = read_callback(&gateway, form, body.as_bytes());
+        let Callback::Certified(event, None) = found else {
+            panic!("{number}: {found:?}");
+        };
+        let CertifiedNews::Attachment(told) = event.news else {
+            panic!("{number}: {event:?}");
+        };
+        assert_eq!(told.protection, expected);
     }
 }
 

@@ -440,3 +440,45 @@ fn the_error_table_lists_every_reason_and_no_other() {
     assert!(reasons.len() > 20, "{reasons:?}");
     assert_eq!(documented("Refusals"), reasons);
 }
+
+/// The words in capitals of a source file.
+fn words_of(source: &str) -> BTreeSet<String> {
+    let code = source.split("mod tests {").next().unwrap_or_default();
+    let is_word = |text: &&str| {
+        let mut letters = text.bytes();
+        text.len() > 4
+            && letters
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let quoted = code.split('"').skip(1).step_by(2);
+    quoted.filter(is_word).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_table_of_certified_refusals_lists_every_reason_of_its_own() {
+    let own = words_of(include_str!("../../src/grpc/certified/refusals.rs"));
+    let platform = words_of(include_str!(
+        "../../src/gateway/mensatek/certified/codes.rs"
+    ));
+    // What the platform says against sending is a message's reason.
+    let of_sending = |word: &String| {
+        word.starts_with("NO_CREDIT")
+            || [
+                "GATEWAY_ATTACHMENT_REFUSED",
+                "GATEWAY_CONTRACT_WITHOUT_FILE",
+                "GATEWAY_FILE_UNKNOWN",
+            ]
+            .contains(&word.as_str())
+    };
+    let expected: BTreeSet<String> = own
+        .into_iter()
+        .chain(platform.into_iter().filter(|word| !of_sending(word)))
+        .collect();
+    assert!(expected.len() > 20, "{expected:?}");
+    let documented = documented("Refusals about certified messages");
+    let missing: Vec<&String> = expected.difference(&documented).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let known = |word: &&String| !expected.contains(*word) && !word.starts_with("GATEWAY_");
+    let strange: Vec<&String> = documented.iter().filter(known).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}

@@ -9,12 +9,18 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use clave_otp::{
     clock::SystemClock,
-    grpc::proto::{CreateDeliveryRequest, DeliveryState, GetAccountRequest, ListDeliveriesRequest},
+    grpc::proto::{
+        CertifiedAttachment, CertifiedIdentification, CertifiedIdentificationMethod,
+        CertifiedMessage, CertifiedMessageKind, CreateDeliveryRequest, DeliveryState,
+        GetAccountRequest, ListDeliveriesRequest, SendCertifiedMessageRequest,
+        certified_attachment::Content,
+    },
     simulator::{Action, Gate, Match, ReportStep, Script, codes::WRONG_NUMBER},
 };
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
+    certified, certified_simulated,
     reported::{report_url, speak},
     simulator::client,
     support::{
@@ -267,4 +273,91 @@ async fn nor_is_the_address_of_reports_or_what_a_report_says() {
         );
         assert_clean_of(&canaries, "the log", &logged);
     }
+}
+
+/// Two messages of everything that a citizen could be known by.
+fn telling_messages() -> (SendCertifiedMessageRequest, SendCertifiedMessageRequest) {
+    let document = format!("%PDF-1.7 {CITIZENS_WORDS}");
+    let mut to = certified::addressee(&format!("+34{NUMBER}"));
+    to.variables = vec!["Kanarie-Name".into()];
+    let contract = SendCertifiedMessageRequest {
+        kind: CertifiedMessageKind::ContractByReply.into(),
+        addressees: vec![to.clone()],
+        text: "Kanarie-Text {1}".into(),
+        ..certified::request()
+    };
+    let protected = SendCertifiedMessageRequest {
+        addressees: vec![to],
+        text: "Kanarie-Text {1}".into(),
+        attachments: vec![CertifiedAttachment {
+            content: Some(Content::Pdf(document.into_bytes())),
+        }],
+        identification: Some(CertifiedIdentification {
+            method: CertifiedIdentificationMethod::Document.into(),
+            document_number: "77788899Z".into(),
+        }),
+        ..certified::request()
+    };
+    (contract, protected)
+}
+
+/// And what they do with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_anything_of_a_certified_message() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .init();
+    let mut story = certified_simulated::start(Script::new(), |_| {}).await;
+    let (contract, protected) = telling_messages();
+    let mut answers = format!("{contract:?} {protected:?}");
+    let answered = story.sent(contract).await;
+    let opened = story.sent(protected.clone()).await;
+    writeln!(answers, "{answered:?} {opened:?}").unwrap();
+    for wrong in [
+        SendCertifiedMessageRequest {
+            acceptance_days: 99,
+            ..protected.clone()
+        },
+        SendCertifiedMessageRequest {
+            text: "Kanarie-Text (FILE:2:a.pdf)".into(),
+            ..protected
+        },
+    ] {
+        writeln!(answers, "{:?}", story.send(wrong).await.unwrap_err()).unwrap();
+    }
+    let simulator = &story.app.simulator;
+    let id = |message: &CertifiedMessage| message.gateway_message_id.parse().unwrap();
+    simulator
+        .contract(id(&answered))
+        .answer("Kanarie-Worte sí")
+        .await
+        .unwrap();
+    for kind in 1..=13 {
+        let pin = if kind == 1 {
+            "Kanarie-Browser"
+        } else {
+            "Kanarie-Pin"
+        };
+        simulator
+            .contract(id(&opened))
+            .event(kind, pin)
+            .await
+            .unwrap();
+    }
+    let metrics = reqwest_text(&format!("http://{}/metrics", story.app.admin)).await;
+    assert!(metrics.contains("certified_kept"), "{metrics}");
+    let canaries = [NUMBER, "Kanarie", "77788899Z", PASSWORD, CITIZENS_WORDS];
+    assert_clean_of(&canaries, "metrics", metrics.as_bytes());
+    assert_clean_of(&canaries, "answers", answers.as_bytes());
+    let (files, _simulator) = story.app.stop().await;
+    assert_clean_of(&canaries, "the store", &store_bytes(&files.path("")));
+    let logged = log.0.lock().unwrap().clone();
+    let lines = String::from_utf8_lossy(&logged);
+    assert!(
+        lines.contains("reports: something of a certified message came"),
+        "the log was really kept"
+    );
+    assert_clean_of(&canaries, "the log", &logged);
 }

@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
     time::Duration,
 };
 
 use clave_otp::{
+    certified::{self, Certified, Events},
     clock::{Clock, SystemClock},
     domain::{Caller, CallerName, Delivery, Role, Scope},
     grpc::{
@@ -17,7 +19,7 @@ use clave_otp::{
     routing::Directory,
     simulator::{Action, Gate, Match, ReportStep, Script},
     status::{AccountStatuses, Feed, FeedSettings, WatchLimits, WatchPlaces},
-    store::{Acceptance, Store},
+    store::{Acceptance, CertifiedStore},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -121,10 +123,30 @@ async fn served_to(caller: &str, mut services: grpc::Services) -> Client {
     Client::connect(format!("http://{address}")).await.unwrap()
 }
 
+/// No account sends certified messages.
+fn nothing_certified(
+    store: &Arc<dyn CertifiedStore>,
+    clock: &Arc<dyn Clock>,
+) -> (Certified, Events) {
+    let limits = certified::Limits {
+        max_in_flight: 1,
+        max_recipients: 1,
+        max_downloads: 1,
+        ask_again_after: Duration::ZERO,
+        events_per_message: NonZeroU32::MIN,
+    };
+    let held = || (store.clone(), clock.clone());
+    let events = Events::new(store.clone(), clock.clone(), Duration::from_secs(30));
+    (
+        Certified::new(&Directory::new([]), [], held(), limits),
+        events,
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_takes_all_it_may_keeps_no_other_out() {
     let directory = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(open(directory.path()));
+    let store: Arc<dyn CertifiedStore> = Arc::new(open(directory.path()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let life = Duration::from_secs(600);
     let new = new_delivery_at(clock.now(), life);
@@ -136,6 +158,7 @@ async fn a_caller_that_takes_all_it_may_keeps_no_other_out() {
         heartbeat: Duration::from_secs(30),
     };
     let (feed, _tailer) = Feed::new(store.clone(), clock.clone(), settings);
+    let (certified, certified_events) = nothing_certified(&store, &clock);
     let limits = WatchLimits {
         most: 4,
         most_per_caller: 3,
@@ -150,6 +173,8 @@ async fn a_caller_that_takes_all_it_may_keeps_no_other_out() {
         ),
         accounts: AccountStatuses::new([], store.clone(), clock.clone()),
         status: clave_otp::status::Status::new(store, clock.clone()),
+        certified,
+        certified_events,
         feed,
         watch_places: WatchPlaces::new(limits, limits),
         callers: Arc::new(Callers::OverLoopback(None)),

@@ -6,7 +6,7 @@
 
 use super::wire::Answer;
 use crate::{
-    domain::{News, Reason},
+    domain::{News, Reason, certified::PlatformState},
     gateway::{CodeMap, Outcome, Verdict, outcomes},
 };
 
@@ -83,129 +83,13 @@ fn wrong_number(code: i64) -> Outcome {
     outcomes::rejected(reason, Some(code))
 }
 
-/// What a state means.
-#[derive(Debug, Clone, Copy)]
-enum State {
-    /// The handset has it.
-    Delivered,
-    /// Nothing is decided.
-    Waiting,
-    /// It will not arrive, for this reason.
-    Failed(&'static str),
-    /// Known, and says nothing about whether an SMS arrives: counted and kept, changes nothing.
-    Silent,
-}
-
-/// The number does not exist, or is written wrongly.
-const NUMBER_UNKNOWN: &str = "REPORTED_NUMBER_UNKNOWN";
-/// The number exists no more, or has no service.
-const NUMBER_NOT_IN_SERVICE: &str = "REPORTED_NUMBER_NOT_IN_SERVICE";
-/// The operator, the platform or the account blocks the number.
-const NUMBER_BLOCKED: &str = "REPORTED_NUMBER_BLOCKED";
-/// The handset could not take it.
-const HANDSET_FAILED: &str = "REPORTED_HANDSET_FAILED";
-/// A network failed.
-const NETWORK_FAILED: &str = "REPORTED_NETWORK_FAILED";
-/// Somebody cancelled it on the platform.
-const CANCELLED: &str = "REPORTED_CANCELLED";
-
-/// Every state with a meaning, as first and last number of a row.
-const STATES: [(i64, i64, State); 55] = [
-    // Waiting for delivery; scheduled.
-    (0, 0, State::Waiting),
-    (1, 1, State::Waiting),
-    (2, 2, State::Waiting),
-    (10, 10, State::Waiting),
-    // Not in the text, and the commonest of all (B).
-    (11, 11, State::Delivered),
-    // Not in the text (B).
-    (12, 12, State::Waiting),
-    (13, 13, State::Delivered),
-    (14, 14, State::Delivered),
-    // A contract by answer: the message has been delivered, its answer is awaited, has come, is certified.
-    (15, 15, State::Delivered),
-    (16, 16, State::Delivered),
-    (17, 17, State::Delivered),
-    // Fatal (B); the text does not have them.
-    (22, 28, State::Failed(Reason::REPORTED_REJECTED)),
-    (29, 29, State::Failed(CANCELLED)),
-    // Not in the text (B).
-    (31, 31, State::Waiting),
-    (50, 50, State::Failed(NUMBER_UNKNOWN)),
-    (51, 51, State::Failed(HANDSET_FAILED)),
-    (52, 52, State::Failed(NETWORK_FAILED)),
-    (53, 53, State::Failed(Reason::REPORTED_EXPIRED)),
-    // Black list; blocked.
-    (54, 54, State::Failed(NUMBER_BLOCKED)),
-    (55, 55, State::Failed(NUMBER_BLOCKED)),
-    // Delivered, time unknown.
-    (70, 70, State::Delivered),
-    (101, 101, State::Failed(Reason::REPORTED_EXPIRED)),
-    (102, 102, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    (103, 103, State::Failed(Reason::REPORTED_EXPIRED)),
-    (104, 104, State::Failed(NUMBER_UNKNOWN)),
-    // Delivered, time unknown.
-    (106, 106, State::Delivered),
-    (110, 110, State::Failed(NUMBER_UNKNOWN)),
-    (111, 111, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    (112, 112, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    (113, 113, State::Failed(Reason::REPORTED_EXPIRED)),
-    // The operator's centre fails or is congested: the platform keeps trying.
-    (120, 122, State::Waiting),
-    (130, 130, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    // Memory full; cannot receive. Repeated failures, and not said to be tried again, unlike the next two.
-    (131, 131, State::Failed(HANDSET_FAILED)),
-    (132, 132, State::Failed(HANDSET_FAILED)),
-    (133, 133, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    (134, 134, State::Waiting),
-    (135, 135, State::Waiting),
-    (136, 136, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    (137, 137, State::Failed(NUMBER_NOT_IN_SERVICE)),
-    // Trouble with operator or country; "contact support".
-    (140, 140, State::Failed(NETWORK_FAILED)),
-    (141, 141, State::Failed(NETWORK_FAILED)),
-    (150, 150, State::Failed(NETWORK_FAILED)),
-    // The contract behind the message was opened, read, accepted, signed: whoever did that has the message.
-    (160, 163, State::Delivered),
-    (180, 181, State::Delivered),
-    // Refused by its reader.
-    (190, 190, State::Delivered),
-    // Ran out unsigned: nobody knows whether it was seen.
-    (195, 195, State::Silent),
-    // Refused by the operator (B).
-    (200, 200, State::Failed(Reason::REPORTED_REJECTED)),
-    // Voice calls (B).
-    (500, 553, State::Silent),
-    // Seen, meaning unknown (B).
-    (999, 999, State::Silent),
-    // Waiting, scheduled, being handed over, tried again.
-    (1000, 1000, State::Waiting),
-    (1001, 1001, State::Waiting),
-    (1002, 1002, State::Waiting),
-    (1003, 1003, State::Waiting),
-    // Voice calls (B).
-    (1004, 1010, State::Silent),
-    // Where a contract was signed; tells nothing that 180 and 181 do not.
-    (5000, 5000, State::Silent),
-];
-
 /// What a state says of its message; a state that is not known says nothing.
 pub fn news(state: i64) -> News {
-    let row = STATES
-        .iter()
-        .find(|(first, last, _)| (*first..=*last).contains(&state));
-    match row {
-        Some((.., State::Delivered)) => News::Delivered,
-        Some((.., State::Waiting)) => News::Waiting,
-        Some((.., State::Failed(word))) => News::Failed(Reason::known(word)),
-        Some((.., State::Silent)) | None => News::Unknown,
-    }
+    PlatformState::new(state).news()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::{
         domain::GatewayMessageId,
@@ -308,56 +192,5 @@ mod tests {
             let found = outcome(true, &answer(code, None, None), &codes);
             assert_eq!(brief(&found), expected, "{code}");
         }
-    }
-
-    /// By hand from the text and from what clients saw; not from the table.
-    const EXPECTED: [(&str, &[i64]); 11] = [
-        ("delivered", &[11, 13, 14, 15, 16, 17, 70, 106]),
-        ("delivered", &[160, 161, 162, 163, 180, 181, 190]),
-        ("waiting", &[0, 1, 2, 10, 12, 31, 120, 121, 122, 134, 135]),
-        ("waiting", &[1000, 1001, 1002, 1003]),
-        ("REPORTED_REJECTED", &[22, 23, 24, 25, 26, 27, 28, 200]),
-        ("REPORTED_CANCELLED", &[29]),
-        ("REPORTED_EXPIRED", &[53, 101, 103, 113]),
-        ("REPORTED_NUMBER_UNKNOWN", &[50, 104, 110]),
-        (
-            "REPORTED_NUMBER_NOT_IN_SERVICE",
-            &[102, 111, 112, 130, 133, 136, 137],
-        ),
-        ("REPORTED_NUMBER_BLOCKED", &[54, 55]),
-        ("REPORTED_HANDSET_FAILED", &[51, 131, 132]),
-    ];
-    const NETWORK: [i64; 4] = [52, 140, 141, 150];
-
-    #[test]
-    fn every_state_has_one_meaning_and_every_other_none() {
-        let mut rows: Vec<(&str, Vec<i64>)> = EXPECTED
-            .iter()
-            .map(|(word, states)| (*word, states.to_vec()))
-            .collect();
-        rows.push(("REPORTED_NETWORK_FAILED", NETWORK.to_vec()));
-        let known: BTreeSet<i64> = rows.iter().flat_map(|(_, states)| states.clone()).collect();
-        for (word, state) in rows
-            .iter()
-            .flat_map(|(word, states)| states.iter().map(move |state| (*word, *state)))
-        {
-            let expected = match word {
-                "delivered" => News::Delivered,
-                "waiting" => News::Waiting,
-                word => News::Failed(Reason::parse(word).unwrap()),
-            };
-            assert_eq!(news(state), expected, "{state}");
-        }
-        for state in (-10..6000).filter(|state| !known.contains(state)) {
-            assert_eq!(news(state), News::Unknown, "{state}");
-        }
-        assert_eq!(news(i64::MAX), News::Unknown);
-        assert_eq!(news(i64::MIN), News::Unknown);
-    }
-
-    #[test]
-    fn the_rows_of_states_are_in_order_and_do_not_overlap() {
-        assert!(STATES.iter().all(|(first, last, _)| first <= last));
-        assert!(STATES.windows(2).all(|pair| pair[0].1 < pair[1].0));
     }
 }

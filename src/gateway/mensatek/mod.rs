@@ -1,10 +1,11 @@
 //! Mensatek API 7.0: one code in a request as a form, reports afterwards.
 //!
-//! Must not know: account rules, the store, retry policy, the other protocols. Of what the platform can do this is codes
-//! alone: no files, no contracts, nothing scheduled.
+//! Must not know: account rules, the store, retry policy, the other protocols. Codes go out here; certified messages and
+//! contracts, files and certificates in `certified`.
 
+mod certified;
 mod codes;
-mod tags;
+mod notices;
 mod wire;
 
 use std::{
@@ -17,21 +18,18 @@ use std::{
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::SecretString;
-use url::Url;
 
-use self::{
-    tags::forms_a_tag,
-    wire::{Notice, NoticeParts, SendRequest},
-};
+pub use self::certified::DownloadLimits;
+use self::wire::SendRequest;
 use super::{
     Callback, CallbackAnswer, CallbackRequest, CodeMap, Gateway, GatewaySetupError, Message,
     Outcome,
-    callbacks::{self, ReportParts},
+    certified::CertifiedGateway,
     http::{Answer, HttpClient, HttpSettings},
     outcomes::{of_failure, of_status, only_the_first, unknown, unrepresentable},
     setup::basic_authorization,
 };
-use crate::domain::{BareDigits, DeliveryId, News};
+use crate::domain::certified::forms_a_tag;
 
 /// What a request carries. `Destinatarios` may hold several numbers, but of one text, and each code has its own.
 const BATCH_LIMIT: NonZeroU32 = NonZeroU32::MIN;
@@ -76,6 +74,10 @@ pub struct MensatekSettings {
     pub api_token: SecretString,
     /// What carries the codes.
     pub service: Service,
+    /// In whose name certified messages are sent where codes are not: without one there are none.
+    pub contact: Option<Contact>,
+    /// Limits on certificates.
+    pub download: DownloadLimits,
     /// Whether reports are asked for. Their address is set in the platform's panel, not here.
     pub reports: bool,
     /// Whether the life of a code is told as the message's validity. The text lets `Vpd` begin at one day, which leaves it
@@ -100,10 +102,16 @@ impl fmt::Debug for MensatekSettings {
 
 /// One account at Mensatek.
 pub struct MensatekGateway {
+    /// The base address: functions are below it.
+    platform: HttpClient,
+    /// Where codes go.
     http: HttpClient,
     /// `Basic …`, marked as secret.
     authorization: HeaderValue,
     service: Service,
+    /// For certified messages.
+    contact: Option<Contact>,
+    download: DownloadLimits,
     reports: bool,
     validity: bool,
     codes: CodeMap,
@@ -112,21 +120,22 @@ pub struct MensatekGateway {
 
 impl MensatekGateway {
     /// Checks the settings; asks the platform nothing: it takes empty calls for an attack.
-    pub fn new(mut settings: MensatekSettings) -> Result<Self, GatewaySetupError> {
+    pub fn new(settings: MensatekSettings) -> Result<Self, GatewaySetupError> {
         let authorization = basic_authorization(&settings.api_user, &settings.api_token)?;
         settings.codes.check_all(codes::is_accepted)?;
-        let function = match &settings.service {
-            Service::Sms => "EnviarSMS",
-            Service::Certified(contact) => {
-                contact.check()?;
-                "EnviarSMSCERTIFICADO"
-            }
+        let (function, contact) = match &settings.service {
+            Service::Sms => ("EnviarSMS", settings.contact),
+            Service::Certified(contact) => ("EnviarSMSCERTIFICADO", Some(contact.clone())),
         };
-        settings.http.endpoint = function_address(settings.http.endpoint, function);
+        contact.as_ref().map_or(Ok(()), Contact::check)?;
+        let platform = HttpClient::new(settings.http)?;
         Ok(Self {
-            http: HttpClient::new(settings.http)?,
+            http: platform.below(function),
+            platform,
             authorization,
             service: settings.service,
+            contact,
+            download: settings.download,
             reports: settings.reports,
             validity: settings.validity,
             codes: settings.codes,
@@ -205,7 +214,11 @@ impl Gateway for MensatekGateway {
     }
 
     fn read_callback(&self, request: &CallbackRequest<'_>) -> Option<(Callback, CallbackAnswer)> {
-        Some(read_callback(request))
+        Some(notices::read_callback(request))
+    }
+
+    fn certified(&self) -> Option<&dyn CertifiedGateway> {
+        Some(self)
     }
 }
 
@@ -251,47 +264,4 @@ impl Contact {
             Err(GatewaySetupError::Contact)
         }
     }
-}
-
-/// The address of the function below the base address.
-fn function_address(mut endpoint: Url, function: &str) -> Url {
-    if let Ok(mut path) = endpoint.path_segments_mut() {
-        path.pop_if_empty().push(function);
-    }
-    endpoint
-}
-
-/// All that the platform tells and that is whole is answered with 200: else it is repeated for ever.
-fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {
-    let answer = |status, text: &str| CallbackAnswer {
-        status,
-        content_type: "text/plain; charset=utf-8",
-        body: text.into(),
-    };
-    let malformed = |status, word| (Callback::Malformed(word), answer(status, word));
-    if let Err(refused) = callbacks::check(request, &wire::NOTICE_TYPES) {
-        return malformed(refused.status, refused.word);
-    }
-    let callback = match wire::parse_notice(request) {
-        Ok(Notice::Report(parts)) => report(parts),
-        Ok(Notice::AttachmentEvent) => Callback::Dropped("attachment_event"),
-        Ok(Notice::CitizenAnswer) => callbacks::CITIZEN_ANSWER,
-        Ok(Notice::UnknownService) => Callback::Dropped("unknown_service"),
-        Err(problem) => return malformed(400, problem.as_str()),
-    };
-    (callback, answer(200, "OK"))
-}
-
-/// What a report says, about the delivery that our own reference names, where it is one of ours, else about the message of
-/// its id. Numbers begin with the code of their country, as in all of the text's examples.
-fn report(parts: NoticeParts) -> Callback {
-    let reference = parts.reference.as_deref();
-    let delivery = reference.and_then(|id| DeliveryId::parse(id).ok());
-    let news = parts.state.parse().map_or(News::Unknown, codes::news);
-    let parts = ReportParts {
-        recipient: Some(parts.recipient),
-        message_id: parts.message_id,
-        status: parts.state,
-    };
-    callbacks::about(delivery, &parts, BareDigits::WithCountry, news)
 }

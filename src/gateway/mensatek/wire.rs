@@ -3,7 +3,8 @@
 //! Must not know: what a number means, HTTP. What it held in clear is wiped; neither free text nor a citizen's answer is
 //! kept.
 
-mod fields;
+pub(super) mod fields;
+mod notice;
 
 use std::time::Duration;
 
@@ -13,7 +14,11 @@ use zeroize::Zeroizing;
 
 use self::fields::{Fields, integer, number, word};
 use super::Contact;
-use crate::{domain::GatewayMessageId, gateway::CallbackRequest};
+use crate::domain::GatewayMessageId;
+
+pub use self::notice::{
+    AttachmentParts, NOTICE_TYPES, Notice, NoticeParts, ReplyParts, parse_notice,
+};
 
 /// One code as the platform takes it.
 #[derive(Clone, Copy)]
@@ -97,7 +102,7 @@ const GSM_BEYOND_ASCII: &str = "£¥èéùìòÇØøÅåΔΦΓΛΩΠΨΣΘΞÆæ
 
 /// Whether GSM 03.38 has the character. A text of such alone is sent without `Unicode`; what else a text holds would not
 /// arrive as it was written.
-fn is_gsm(character: char) -> bool {
+pub(super) fn is_gsm(character: char) -> bool {
     match character {
         '`' => false,
         '\n' | '\r' | '\u{c}' | ' '..='~' => true,
@@ -146,15 +151,46 @@ const CODE: &[&str] = &["res", "resp"];
 const MESSAGE_ID: &[&str] = &["msgid", "idmensaje", "idenvio"];
 const REFERENCE: &[&str] = &["referencia", "referenciausuario"];
 
+/// An answer with all that stands in it; nothing stands in a bare number.
+pub struct Answered {
+    /// What all answers say.
+    pub answer: Answer,
+    /// The rest. No `Debug`: there may be numbers in it.
+    pub fields: Option<Fields>,
+}
+
+impl Answered {
+    /// The number under one of these names, where there is one.
+    pub fn number(&self, names: &[&str]) -> Option<f64> {
+        let fields = self.fields.as_ref()?;
+        fields.first(names).ok().flatten().and_then(number)
+    }
+
+    /// The text under one of these names, where there is one.
+    pub fn text(&self, names: &[&str]) -> Option<String> {
+        let fields = self.fields.as_ref()?;
+        fields.first(names).ok().flatten().and_then(word)
+    }
+}
+
 /// Reads an answer: an object, alone, in an array or with text around it; or a bare number, which is `Res`. Never panics,
 /// whatever comes.
 ///
 /// There is one message in a request, so several objects must agree on `Res`.
 pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
+    parse_answered(bytes).map(|answered| answered.answer)
+}
+
+/// The same, with all that stands in it.
+pub fn parse_answered(bytes: &[u8]) -> Result<Answered, Unreadable> {
     let text = String::from_utf8_lossy(bytes);
     let mut answers = Fields::all_in(&text, CODE)?.into_iter();
     let Some(first) = answers.next() else {
-        return bare(&text).ok_or(Unreadable::Form);
+        let answer = bare(&text).ok_or(Unreadable::Form)?;
+        return Ok(Answered {
+            answer,
+            fields: None,
+        });
     };
     let code_of = |fields: &Fields| {
         let code = fields.first(CODE)?;
@@ -168,7 +204,7 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
     }
     // What is not needed to know what became of the message may be missing or odd.
     let odd = |names: &[&str]| first.first(names).ok().flatten();
-    Ok(Answer {
+    let answer = Answer {
         code,
         message_id: odd(MESSAGE_ID)
             .and_then(word)
@@ -177,6 +213,10 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Answer, Unreadable> {
         credit: odd(&["cred"]).and_then(number),
         sent: odd(&["mensajes"]).and_then(integer),
         not_sent: odd(&["noenviados"]).and_then(integer),
+    };
+    Ok(Answered {
+        answer,
+        fields: Some(first),
     })
 }
 
@@ -191,61 +231,6 @@ fn bare(text: &str) -> Option<Answer> {
         sent: None,
         not_sent: None,
     })
-}
-
-/// What the platform tells by itself. No `Debug`: there is a number in it.
-pub enum Notice {
-    /// What became of a message.
-    Report(NoticeParts),
-    /// Somebody opened an attachment, typed a PIN, accepted. Nothing of it is kept.
-    AttachmentEvent,
-    /// A citizen answered. Nothing of it is kept.
-    CitizenAnswer,
-    /// A service that has nothing to do with codes. Nothing of it is kept.
-    UnknownService,
-}
-
-/// The parts of a report, as the platform writes them.
-pub struct NoticeParts {
-    pub reference: Option<String>,
-    pub message_id: Option<String>,
-    pub recipient: String,
-    /// Usually a number.
-    pub state: String,
-}
-
-/// How a notice may come. The text says "JSON o FORM-DATA" and "JSON o FORMULARIO", so both kinds of form are read.
-pub const NOTICE_TYPES: [&str; 4] = [
-    "application/json",
-    "text/json",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-];
-
-/// Reads a notice. Never panics, whatever comes.
-///
-/// What stands in it and is not needed (`Fecha`, `Segundos`, `Remitente`, `idReport`) may be missing: a report that is refused
-/// comes again for ever.
-pub fn parse_notice(request: &CallbackRequest<'_>) -> Result<Notice, Unreadable> {
-    let text = Zeroizing::new(String::from_utf8_lossy(request.body).into_owned());
-    let fields = Fields::of_notice(request.content_type, &text).ok_or(Unreadable::Form)?;
-    let needed = |names: &[&str]| {
-        let value = fields.first(names)?;
-        value.and_then(word).ok_or(Unreadable::Field)
-    };
-    match needed(&["servicio"])?.to_ascii_uppercase().as_str() {
-        // Plain SMS reports under `SMSMASIVO` by its sibling texts (confidence C).
-        "SMSMASIVO" | "SMSCERTIFICADO" | "SMSCONTRATO" => {}
-        "EVENTOSSMSCERTIFICADO" => return Ok(Notice::AttachmentEvent),
-        "SMSRECIBIDO" => return Ok(Notice::CitizenAnswer),
-        _ => return Ok(Notice::UnknownService),
-    }
-    Ok(Notice::Report(NoticeParts {
-        reference: fields.first(REFERENCE)?.and_then(word),
-        message_id: fields.first(MESSAGE_ID)?.and_then(word),
-        recipient: needed(&["movil"])?,
-        state: needed(&["resultado"])?,
-    }))
 }
 
 #[cfg(test)]

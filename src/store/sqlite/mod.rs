@@ -3,6 +3,7 @@
 //! One thread writes and commits in groups, a few read. Sealing and opening happen on the caller's side: the writing
 //! thread is the narrow place of the whole product.
 
+mod certified;
 mod change_log;
 mod readers;
 mod reads;

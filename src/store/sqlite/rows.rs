@@ -79,7 +79,7 @@ pub(super) fn text<T>(
     parse(text).ok_or_else(|| unreadable(column))
 }
 
-fn optional_text<T>(
+pub(super) fn optional_text<T>(
     row: &Row<'_>,
     column: usize,
     parse: impl Fn(&str) -> Option<T>,
@@ -90,7 +90,7 @@ fn optional_text<T>(
     }
 }
 
-fn unreadable(column: usize) -> rusqlite::Error {
+pub(super) fn unreadable(column: usize) -> rusqlite::Error {
     let what = "holds what no version of this program writes";
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
 }

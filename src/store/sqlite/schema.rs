@@ -16,7 +16,10 @@ use crate::store::{StoreId, Trouble, sealing::Sealer};
 
 /// One file for each step; the number of steps done is the database's `user_version`. A step is never changed once it has
 /// been released.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_deliveries.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_deliveries.sql"),
+    include_str!("migrations/0002_certified.sql"),
+];
 
 /// Statements kept prepared on each connection; more than the program has.
 const PREPARED_STATEMENTS: usize = 64;

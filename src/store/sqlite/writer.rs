@@ -31,12 +31,18 @@ pub(super) struct Unit<'a> {
     /// How the lanes fare.
     pub(super) lanes: &'a Lanes,
     waiting_change: HashMap<AccountId, i64>,
+    has_certified_event: bool,
 }
 
 impl Unit<'_> {
     /// Notes that a delivery changed: its watchers are woken after the commit.
     pub(super) fn note_change(&mut self, id: DeliveryId) {
         self.changed.push(id);
+    }
+
+    /// Notes that something was told of a certified message.
+    pub(super) fn note_certified_event(&mut self) {
+        self.has_certified_event = true;
     }
 
     /// Notes that a lane may have something to do.
@@ -194,6 +200,7 @@ struct Notes {
     bells: BTreeSet<AccountId>,
     waiting: HashMap<AccountId, i64>,
     log_end: ChangePlace,
+    has_certified_event: bool,
 }
 
 struct Desk {
@@ -285,6 +292,7 @@ impl Desk {
             waiting: &self.waiting,
             lanes: &self.lanes,
             waiting_change: HashMap::new(),
+            has_certified_event: false,
         };
         // Beginning may have waited for a lock of another program.
         for job in group.iter_mut().filter(|job| !job.is_abandoned()) {
@@ -296,6 +304,7 @@ impl Desk {
             bells: unit.bells,
             waiting: unit.waiting_change,
             log_end: change_log::end(&transaction)?,
+            has_certified_event: unit.has_certified_event,
         };
         crash_points::reach(Point::BeforeCommit);
         transaction.commit()?;
@@ -312,5 +321,8 @@ impl Desk {
         }
         self.changes.changed(&notes.changed);
         self.changes.log_reaches(notes.log_end);
+        if notes.has_certified_event {
+            self.changes.certified_grew();
+        }
     }
 }

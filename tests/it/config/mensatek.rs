@@ -38,24 +38,24 @@ fn a_plain_account_needs_nothing_more() {
 }
 
 #[test]
-fn a_certified_account_names_who_sends() {
-    let keys = "service = \"certified\"\nvalidity = true\ncontact_name = \"Ayuntamiento\"\n\
-                contact_phone = \"900000000\"\ncontact_nif = \"P2807900B\"";
-    let settings = madrid(&mensatek(keys)).mensatek.unwrap();
-    assert!(settings.validity);
-    let MensatekService::Certified {
-        contact_name,
-        contact_phone,
-        contact_nif,
-    } = settings.service
-    else {
-        panic!("{:?}", settings.service);
-    };
-    assert_eq!(
-        (&*contact_name, &*contact_phone),
-        ("Ayuntamiento", "900000000")
-    );
-    assert_eq!(contact_nif.as_str(), "P2807900B");
+fn a_certified_account_names_who_sends_and_another_may() {
+    let contact = "validity = true\ncontact_name = \"Ayuntamiento\"\n\
+                   contact_phone = \"900000000\"\ncontact_nif = \"P2807900B\"";
+    for (service, expected) in [
+        ("service = \"certified\"", MensatekService::Certified),
+        ("service = \"sms\"", MensatekService::Sms),
+    ] {
+        let keys = format!("{service}\n{contact}");
+        let settings = madrid(&mensatek(&keys)).mensatek.unwrap();
+        assert!(settings.validity);
+        assert_eq!(settings.service, expected);
+        let contact = settings.contact.unwrap();
+        assert_eq!(
+            (&*contact.name, &*contact.phone),
+            ("Ayuntamiento", "900000000")
+        );
+        assert_eq!(contact.nif.as_str(), "P2807900B");
+    }
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn each_mistake_has_its_line() {
             "contact_phone: must be 3 to 15 digits",
         ),
         (
-            "contact_name = \"x\"",
-            "contact_name: serves certified SMS: set service = \"certified\", or remove it",
+            "contact_name = \"x\"\ncontact_phone = \"900\"",
+            "contact_nif: is required: certified SMS name who sends: give the administration's tax number",
         ),
         (
             "service = \"sns\"",
@@ -114,4 +114,40 @@ fn each_mistake_has_its_line() {
     let with_common = Set::new().change(A, GATEWAY, "gateway = \"mensatek\"");
     let told = "administrations/a.toml: accounts[0].senders[1]: must be letters, digits, & and _ alone, at most 11, for \"mensatek\"";
     assert_eq!(with_common.problems(), [told]);
+}
+
+/// What the platform would read as a tag, or what follows could complete.
+#[test]
+fn a_template_that_forms_or_leaves_open_a_tag_is_refused_for_mensatek_alone() {
+    let with_template = |is_mensatek: bool, text: &str| {
+        let set = if is_mensatek {
+            mensatek("")
+        } else {
+            Set::new()
+        };
+        let template = format!("[templates.PASSWORD_RESET]\nes = \"{text}\"\n\n[[accounts]]");
+        set.change(A, "[[accounts]]", &template).problems()
+    };
+    for text in [
+        "Cl@ve: {code} (",
+        "Cl@ve: {code} (FILE",
+        "Cl@ve (FILE:2:a.pdf): {code}",
+        "Cl@ve (A{code}:x)",
+        "Cl@ve ({code}",
+    ] {
+        let problems = with_template(true, text);
+        assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+        assert!(
+            problems[0].contains("templates.PASSWORD_RESET.es: a \"mensatek\" account reads tags"),
+            "{problems:?}"
+        );
+        assert!(with_template(false, text).is_empty(), "{text}");
+    }
+    for text in [
+        "Cl@ve ({code})",
+        "Cl@ve (Madrid): {code}",
+        "{code} (hola) fin",
+    ] {
+        assert!(with_template(true, text).is_empty(), "{text}");
+    }
 }

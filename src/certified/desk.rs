@@ -1,0 +1,239 @@
+//! One account's way to its platform: how many requests at a time, never with credentials that were refused, never the same
+//! question over and over.
+//!
+//! Must not know: what is asked.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Refusal;
+use crate::{
+    clock::Clock,
+    domain::{AccountId, CredentialsVersion, certified::MessageGroup},
+    gateway::{
+        Gateway,
+        certified::{CertifiedFailure, CertifiedGateway, RefusalKind},
+    },
+    store::{CertifiedStore, ClosingCause, LaneClosing, LaneClosure},
+    telemetry::names,
+};
+
+/// What may not be asked over and over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    Report(MessageGroup),
+    Files,
+    Balance,
+}
+
+/// Most questions that are remembered; the oldest are forgotten first.
+const QUESTIONS: usize = 1024;
+
+/// The way to one account's platform.
+#[derive(Debug)]
+pub(super) struct AccountDesk {
+    pub(super) account: AccountId,
+    pub(super) gateway: Arc<dyn Gateway>,
+    pub(super) credentials: CredentialsVersion,
+    places: Arc<Semaphore>,
+    /// Held by the one request that tries credentials of which nothing is known.
+    trying: tokio::sync::Mutex<()>,
+    are_proven: AtomicBool,
+    /// When each question was last asked, in uptime.
+    asked: Mutex<HashMap<Question, Duration>>,
+}
+
+impl AccountDesk {
+    pub(super) fn new(
+        account: AccountId,
+        gateway: Arc<dyn Gateway>,
+        credentials: CredentialsVersion,
+        places: usize,
+    ) -> Self {
+        Self {
+            account,
+            gateway,
+            credentials,
+            places: Arc::new(Semaphore::new(places)),
+            trying: tokio::sync::Mutex::default(),
+            are_proven: AtomicBool::new(false),
+            asked: Mutex::default(),
+        }
+    }
+
+    /// Accounts whose platform has no such functions have no desk.
+    pub(super) fn platform(&self) -> Result<&dyn CertifiedGateway, Refusal> {
+        self.gateway.certified().ok_or(Refusal::NoAccount)
+    }
+
+    /// A place for one request, or a refusal at once.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::TooManyCalls("certified.max_in_flight"))
+    }
+
+    /// Notes that a question is asked, unless it was a moment ago.
+    pub(super) fn note(
+        &self,
+        question: Question,
+        now: Duration,
+        again_after: Duration,
+    ) -> Result<(), Refusal> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = asked.get(&question) {
+            let wait = again_after.saturating_sub(now.saturating_sub(*last));
+            if !wait.is_zero() {
+                return Err(Refusal::AskedTooSoon { wait });
+            }
+        }
+        asked.retain(|_, last| now.saturating_sub(*last) < again_after);
+        if asked.len() >= QUESTIONS
+            && let Some(oldest) = asked
+                .iter()
+                .min_by_key(|(_, last)| **last)
+                .map(|(key, _)| *key)
+        {
+            asked.remove(&oldest);
+        }
+        asked.insert(question, now);
+        Ok(())
+    }
+
+    /// Makes one request. Where the platform has refused the account's credentials it is not asked; and while nothing is known of
+    /// them, one request at a time tries them.
+    pub(super) async fn ask<T>(
+        &self,
+        (store, clock): (&dyn CertifiedStore, &dyn Clock),
+        function: &'static str,
+        request: impl Future<Output = Result<T, CertifiedFailure>>,
+    ) -> Result<Result<T, CertifiedFailure>, Refusal> {
+        let trying = if self.are_proven.load(Ordering::Acquire) {
+            None
+        } else {
+            Some(self.trying.lock().await)
+        };
+        let closure = store.closure_of(self.account.clone()).await?;
+        if closure == Some(LaneClosure::CredentialsRejected) {
+            return Err(Refusal::LaneClosed(LaneClosure::CredentialsRejected));
+        }
+        let told = request.await;
+        let outcome = match &told {
+            Ok(_) => "done",
+            Err(CertifiedFailure::Refused(_)) => "refused",
+            Err(CertifiedFailure::NotDone(_)) => "not_done",
+            Err(CertifiedFailure::Uncertain(_)) => "uncertain",
+            Err(CertifiedFailure::TooLarge) => "too_large",
+        };
+        metrics::counter!(names::CERTIFIED_CALLS, "account" => self.account.to_string(), "function" => function, "outcome" => outcome)
+            .increment(1);
+        match self.closing(&told) {
+            Some(closing) => {
+                let cause = match closing.cause {
+                    ClosingCause::Credentials(_) => {
+                        self.are_proven.store(false, Ordering::Release);
+                        "credentials rejected"
+                    }
+                    ClosingCause::NoCredit => "no credit",
+                };
+                tracing::error!(account = %self.account, cause, "certified: the platform turns the account away; its lane is closed");
+                // On the disk before the next one tries.
+                if let Err(error) = store.close_lane(closing, clock.now()).await {
+                    tracing::error!(account = %self.account, %error, "certified: the closing of a lane was not kept");
+                }
+            }
+            None if matches!(told, Ok(_) | Err(CertifiedFailure::Refused(_))) => {
+                self.are_proven.store(true, Ordering::Release);
+            }
+            None => {}
+        }
+        drop(trying);
+        Ok(told)
+    }
+
+    /// How the account's lane closes, where that follows from an answer.
+    fn closing<T>(&self, told: &Result<T, CertifiedFailure>) -> Option<LaneClosing> {
+        let Err(CertifiedFailure::Refused(refused)) = told else {
+            return None;
+        };
+        let cause = match refused.kind {
+            RefusalKind::Credentials => ClosingCause::Credentials(self.credentials),
+            RefusalKind::NoCredit => ClosingCause::NoCredit,
+            RefusalKind::Invalid
+            | RefusalKind::Absent
+            | RefusalKind::State
+            | RefusalKind::Trouble => return None,
+        };
+        Some(LaneClosing {
+            account: self.account.clone(),
+            cause,
+        })
+    }
+}
+
+/// What a failure is to a caller.
+pub(super) fn refusal(failure: CertifiedFailure) -> Refusal {
+    match failure {
+        CertifiedFailure::Refused(refused) => Refusal::Platform(refused),
+        CertifiedFailure::NotDone(reason) => Refusal::NotDone(reason),
+        CertifiedFailure::Uncertain(reason) => Refusal::Unclear(reason),
+        CertifiedFailure::TooLarge => Refusal::TooLarge,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::certified::MessageGroup;
+
+    #[test]
+    fn the_same_is_asked_again_only_when_its_time_has_come() {
+        #[derive(Debug)]
+        struct Nobody;
+        #[async_trait::async_trait]
+        impl Gateway for Nobody {
+            fn batch_limit(&self) -> std::num::NonZeroU32 {
+                std::num::NonZeroU32::MIN
+            }
+            async fn submit(
+                &self,
+                _: &[crate::gateway::Message],
+                _: Duration,
+            ) -> Vec<crate::gateway::Outcome> {
+                Vec::new()
+            }
+        }
+        let desk = AccountDesk::new(
+            AccountId::parse("a").unwrap(),
+            Arc::new(Nobody),
+            CredentialsVersion::from_bytes([0; 16]),
+            1,
+        );
+        let again_after = Duration::from_secs(10);
+        let at = |seconds| Duration::from_secs(seconds);
+        let report = Question::Report(MessageGroup::new(7).unwrap());
+        assert!(desk.note(report, at(0), again_after).is_ok());
+        let refused = desk.note(report, at(4), again_after);
+        assert!(matches!(refused, Err(Refusal::AskedTooSoon { wait }) if wait == at(6)));
+        assert!(desk.note(Question::Balance, at(4), again_after).is_ok());
+        assert!(desk.note(report, at(10), again_after).is_ok());
+        let place = desk.place().unwrap();
+        assert!(matches!(desk.place(), Err(Refusal::TooManyCalls(_))));
+        drop(place);
+        assert!(desk.place().is_ok());
+        for number in 1..3000 {
+            let report = Question::Report(MessageGroup::new(number + 10).unwrap());
+            desk.note(report, at(11), again_after).unwrap();
+        }
+        assert!(desk.asked.lock().unwrap().len() <= QUESTIONS);
+    }
+}
