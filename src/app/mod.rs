@@ -169,6 +169,7 @@ impl App {
             limits: parts::grpc_limits(&settings.grpc),
             admin_limits: http_port::Limits {
                 max_connections: settings.admin.max_connections,
+                max_connections_per_source: None,
                 max_header_bytes: settings.admin.max_header_bytes,
                 timeout: settings.admin.timeout,
             },

@@ -29,6 +29,7 @@ use door::Door;
 pub const PORT: http_port::Names = http_port::Names {
     section: "reports",
     refused: names::REPORTS_CONNECTIONS_REFUSED,
+    source_refused: Some(names::REPORTS_SOURCE_REFUSED),
     timeouts: names::REPORTS_TIMEOUTS,
 };
 
@@ -57,6 +58,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Most reports of an account that may wait for their delivery to be known (`reports.early_limit`).
     pub early_limit: NonZeroU32,
+    /// Most reports that are kept with one delivery (`reports.max_per_delivery`).
+    pub max_per_delivery: NonZeroU32,
     /// How long they wait (`reports.early_kept_minutes`).
     pub early_kept: Duration,
 }
@@ -73,6 +76,7 @@ pub fn router(
         store,
         clock,
         early_limit: limits.early_limit,
+        max_per_delivery: limits.max_per_delivery,
     };
     Door::new(base, accounts, limits.max_body_bytes, desk).router()
 }

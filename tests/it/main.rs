@@ -27,6 +27,7 @@ mod peers;
 mod promises;
 mod refusals;
 mod reported;
+mod reports_port;
 mod secrets_never_printed;
 mod serve_process;
 mod simulate_command;

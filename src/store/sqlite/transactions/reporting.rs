@@ -3,7 +3,7 @@
 //! What may change is decided in `store::reports`; here a report finds its delivery, and waits for it where it came too early.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
 use crate::{
     domain::{AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason},
@@ -88,6 +88,10 @@ pub(in crate::store::sqlite) fn apply_report(
     if is_repeated(unit, subject.seq, message_id, report.status.as_str())? {
         return Ok(subject.applied(ReportEffect::Repeated));
     }
+    let said = (account.as_str(), message_id, &report.news);
+    if !has_room(unit, &subject, said, &sealed.new)? {
+        return Ok(subject.applied(ReportEffect::TooMany));
+    }
     unit.connection
         .prepare_cached(
             "INSERT INTO reports (delivery, account, message_id, news, reason, status, receive_time) \
@@ -102,7 +106,6 @@ pub(in crate::store::sqlite) fn apply_report(
             report.status.as_str(),
             micros(*receive_time),
         ])?;
-    let said = (account.as_str(), message_id, &report.news);
     let effect = settle(unit, &subject, said, *receive_time)?;
     if effect == ReportEffect::Noted && !subject.settleable.state.is_always_final() {
         unit.connection
@@ -225,6 +228,7 @@ fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<Re
         report,
         receive_time,
         early_limit,
+        ..
     } = &sealed.new;
     // A reference that names nothing here belongs to nothing that could still become known.
     let (None, Some(message_id)) = (report.delivery, &report.message_id) else {
@@ -280,6 +284,42 @@ fn is_repeated(
              WHERE delivery = ?1 AND message_id IS ?2 AND status = ?3)",
         )?
         .query_row(params![delivery, message_id, status], |row| row.get(0))
+}
+
+/// Whether one more report may be kept with its delivery. Beyond the limit only what changes it is: what settles it now, and,
+/// while the submission is under way, the first of its news about its message; of the latter at most as many again, and always
+/// the first that says it has arrived.
+fn has_room(
+    unit: &Unit<'_>,
+    subject: &Subject,
+    (account, message_id, news): (&str, Option<&str>, &News),
+    new: &NewReport,
+) -> rusqlite::Result<bool> {
+    let limit = new.max_per_delivery.get();
+    let count = |condition: &str, parameters: &[&dyn ToSql]| {
+        let statement = format!(
+            "SELECT count(*) FROM reports INDEXED BY reports_of_delivery WHERE delivery = ?1{condition}"
+        );
+        unit.connection
+            .prepare_cached(&statement)?
+            .query_row(parameters, |row| row.get::<_, u32>(0))
+    };
+    let kept = count("", &[&subject.seq])?;
+    if kept < limit {
+        return Ok(true);
+    }
+    match decide(subject.facing(account, message_id), news, new.receive_time) {
+        Move::To(_) => Ok(true),
+        Move::AfterOutcome if *news == News::Delivered => {
+            Ok(count(" AND news = 'delivered'", &[&subject.seq])? == 0)
+        }
+        Move::AfterOutcome => {
+            let same = " AND news = ?2 AND account = ?3 AND message_id IS ?4";
+            let of_same: [&dyn ToSql; 4] = [&subject.seq, &news.as_str(), &account, &message_id];
+            Ok(kept < limit.saturating_mul(2) && count(same, &of_same)? == 0)
+        }
+        Move::Stay | Move::TooLate => Ok(false),
+    }
 }
 
 /// Lets one report change its delivery, as far as it may.
