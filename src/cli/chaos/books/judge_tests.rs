@@ -1,14 +1,28 @@
 //! Every way to break a promise, in made-up books: the judge must see it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
 use crate::{
-    cli::chaos::{callers::Code, installation::SAMPLES, platform::Received},
+    cli::chaos::{
+        callers::{Asked, CancelTold, Code},
+        installation::{Contract, SAMPLES},
+        received::{Heard, Receipt, Received, Said, Visit},
+    },
     domain::SecretText,
 };
 
 const CODE: &str = "748291";
+
+/// The account over XML-RPC.
+fn first() -> &'static Contract {
+    &SAMPLES[0].accounts[0]
+}
+
+/// The account over SOAP.
+fn second() -> &'static Contract {
+    &SAMPLES[0].accounts[1]
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000 + second).unwrap()
@@ -33,6 +47,8 @@ fn stored(state: DeliveryState) -> Delivery {
         name: "deliveries/a".into(),
         reference: reference(7),
         account: "accounts/madrid-mn".into(),
+        sender: first().sender.into(),
+        attempts: 1,
         state: state.into(),
         update_time: Some(prost_types::Timestamp {
             seconds: at(90).as_second(),
@@ -51,13 +67,64 @@ fn interrupted() -> Delivery {
 
 fn receipt(request: u64, reply: Reply) -> Receipt {
     Receipt {
+        wire: Wire::XmlRpc,
         request,
         time: at(i64::try_from(request).unwrap()),
-        login: SAMPLES[0].login.into(),
-        sender: SAMPLES[0].sender.into(),
+        login: first().login.into(),
+        sender: first().sender.into(),
         text: SecretText::new(format!("Cl@ve: {CODE}")),
         reply,
+        said: Vec::new(),
     }
+}
+
+/// The same at the other platform.
+fn soap(request: u64, reply: Reply) -> Receipt {
+    Receipt {
+        wire: Wire::Soap,
+        login: second().login.into(),
+        sender: second().sender.into(),
+        ..receipt(request, reply)
+    }
+}
+
+/// A delivery on the account over SOAP.
+fn on_soap(state: DeliveryState) -> Delivery {
+    Delivery {
+        account: "accounts/madrid-soap".into(),
+        sender: second().sender.into(),
+        ..stored(state)
+    }
+}
+
+fn said(status: &str, heard: Heard) -> Said {
+    Said {
+        status: status.into(),
+        // After the outcome, which is at second 90.
+        time: Some(at(91)),
+        is_of_this_phone: true,
+        heard,
+    }
+}
+
+/// The way of a delivery to its end as it should be.
+fn way_to(stored: &Delivery) -> Vec<Delivery> {
+    let before: &[DeliveryState] = match stored.state() {
+        Accepted => &[],
+        Sending | Expired | Cancelled | Superseded => &[Accepted],
+        Delivered | Failed if stored.sender == second().sender => &[Accepted, Sending, Sent],
+        Delivered => &[Accepted, Sending, Sent],
+        _ => &[Accepted, Sending],
+    };
+    let mut way: Vec<_> = before
+        .iter()
+        .map(|state| Delivery {
+            state: (*state).into(),
+            ..stored.clone()
+        })
+        .collect();
+    way.push(stored.clone());
+    way
 }
 
 fn received(receipts: &[Receipt]) -> Received {
@@ -69,20 +136,38 @@ fn received(receipts: &[Receipt]) -> Received {
 
 /// The kinds of what is found; a kill was at second 89.
 fn kinds(asked: &[Asked], received: &Received, stored: &[Delivery]) -> Vec<Kind> {
+    let changes: Vec<_> = stored.iter().flat_map(way_to).collect();
+    found(asked, received, stored, &changes)
+}
+
+fn found(
+    asked: &[Asked],
+    received: &Received,
+    stored: &[Delivery],
+    changes: &[Delivery],
+) -> Vec<Kind> {
     let verdict = judge(&Books {
         asked,
         received,
         stored,
+        changes,
         recoveries: &[(at(89), at(91))],
     });
     verdict.findings.iter().map(|found| found.kind).collect()
+}
+
+/// What is found of one delivery on the account over SOAP.
+fn of_soap(receipt: Receipt, delivery: Delivery) -> Vec<Kind> {
+    kinds(&[asked()], &received(&[receipt]), &[delivery])
 }
 
 fn of(asked: Asked, receipts: &[Receipt], state: DeliveryState) -> Vec<Kind> {
     kinds(&[asked], &received(receipts), &[stored(state)])
 }
 
-use DeliveryState::{Accepted, Cancelled, Expired, Failed, Sending, Sent, Superseded, Uncertain};
+use DeliveryState::{
+    Accepted, Cancelled, Delivered, Expired, Failed, Sending, Sent, Superseded, Uncertain,
+};
 
 #[test]
 fn what_went_as_it_should_is_not_found() {
@@ -146,7 +231,11 @@ fn a_message_that_comes_again_after_it_may_have_been_taken_is_twice() {
     };
     let once = [receipt(1, Reply::Accepted)];
     assert_eq!(of(two_names, &once, Sent), [Kind::Twice]);
-    let doubled = [stored(Sent), stored(Sent)];
+    let other = Delivery {
+        name: "deliveries/b".into(),
+        ..stored(Sent)
+    };
+    let doubled = [stored(Sent), other];
     let found = kinds(&[asked()], &received(&once), &doubled);
     assert_eq!(found, [Kind::Twice]);
 }
@@ -176,10 +265,13 @@ fn an_uncertain_delivery_needs_a_kill_or_a_fault_in_the_middle_of_its_submission
     // Nobody received it: the script must have closed a request before reading it.
     assert_eq!(books(&[], stored(Uncertain)), [Kind::Unexplained]);
     let closed = Received {
-        faults: BTreeMap::from([("closed before reading", 1)]),
+        faults: BTreeMap::from([(Wire::XmlRpc, BTreeMap::from([("closed before reading", 1)]))]),
         ..received(&[])
     };
     assert_eq!(kinds(&[asked()], &closed, &[stored(Uncertain)]), []);
+    // At the other platform.
+    let elsewhere = kinds(&[asked()], &closed, &[on_soap(Uncertain)]);
+    assert_eq!(elsewhere, [Kind::Unexplained]);
 }
 
 #[test]
@@ -235,11 +327,6 @@ fn contradictions_of_any_other_kind_are_unexplained() {
         ..asked()
     };
     assert_eq!(of(other_content, &once, Sent), [Kind::Unexplained]);
-    let mixed_up = Receipt {
-        login: SAMPLES[1].login.into(),
-        ..receipt(1, Reply::Accepted)
-    };
-    assert_eq!(of(asked(), &[mixed_up], Sent), [Kind::Unexplained]);
     let long_lived = Asked {
         expire_time: at(200),
         ..asked()
@@ -247,4 +334,238 @@ fn contradictions_of_any_other_kind_are_unexplained() {
     assert_eq!(of(long_lived, &[], Expired), [Kind::Unexplained]);
     let unasked = kinds(&[], &received(&[]), &[stored(Sent)]);
     assert_eq!(unasked, [Kind::Unexplained]);
+}
+
+#[test]
+fn what_came_or_is_stored_on_a_wrong_account_sender_or_code_is_mixed_up() {
+    let mix_ups = [
+        Receipt {
+            login: SAMPLES[1].accounts[1].login.into(),
+            ..receipt(1, Reply::Accepted)
+        },
+        Receipt {
+            sender: second().sender.into(),
+            ..receipt(1, Reply::Accepted)
+        },
+        Receipt {
+            wire: Wire::Soap,
+            ..receipt(1, Reply::Accepted)
+        },
+        Receipt {
+            text: SecretText::new("Cl@ve: 000000".into()),
+            ..receipt(1, Reply::Accepted)
+        },
+    ];
+    for mixed_up in mix_ups {
+        let found = of(asked(), &[mixed_up], Sent);
+        assert!(found.contains(&Kind::MixedUp), "{found:?}");
+    }
+    let once = received(&[receipt(1, Reply::Accepted)]);
+    for wrong in [
+        Delivery {
+            account: "accounts/barcelona-mn".into(),
+            ..stored(Sent)
+        },
+        Delivery {
+            sender: "217812".into(),
+            ..stored(Sent)
+        },
+        // Another account of its own than the one that took it.
+        on_soap(Sent),
+    ] {
+        assert_eq!(kinds(&[asked()], &once, &[wrong]), [Kind::MixedUp]);
+    }
+    let stranger = Received {
+        strangers: 1,
+        ..Received::default()
+    };
+    assert_eq!(kinds(&[], &stranger, &[]), [Kind::Unexplained]);
+}
+
+#[test]
+fn a_hand_over_is_right_only_after_a_clear_no_for_now() {
+    let handed = |first: Reply, stored: Delivery| {
+        let receipts = [receipt(1, first), soap(2, Reply::Accepted)];
+        kinds(&[asked()], &received(&receipts), &[stored])
+    };
+    assert_eq!(handed(Reply::NotNow, on_soap(Sent)), []);
+    for first in [Reply::Accepted, Reply::Unclear, Reply::Refused] {
+        assert_eq!(handed(first, on_soap(Sent)), [Kind::Twice], "{first:?}");
+    }
+    // It was closed before it was read on the other account: nobody received it twice, and it should not have been tried.
+    let closed = Received {
+        faults: BTreeMap::from([(Wire::Soap, BTreeMap::from([("closed before reading", 1)]))]),
+        ..received(&[receipt(1, Reply::Unclear)])
+    };
+    let found = kinds(&[asked()], &closed, &[on_soap(Uncertain)]);
+    assert!(found.contains(&Kind::Twice), "{found:?}");
+}
+
+#[test]
+fn a_delivery_ends_as_the_first_report_says_that_was_heard() {
+    let told = |said: &[Said], state| {
+        let receipt = Receipt {
+            said: said.to_vec(),
+            ..soap(1, Reply::Unclear)
+        };
+        of_soap(receipt, on_soap(state))
+    };
+    let (surely, perhaps, never) = (Heard::Surely, Heard::Perhaps, Heard::Never);
+    for (status, right, wrong) in [
+        ("Delivered", Delivered, Failed),
+        ("Rejected", Failed, Delivered),
+        ("Expired", Failed, Delivered),
+    ] {
+        assert_eq!(told(&[said(status, surely)], right), [], "{status}");
+        assert_eq!(told(&[said(status, perhaps)], right), [], "{status}");
+        assert_eq!(told(&[said(status, perhaps)], Uncertain), [], "{status}");
+        // The news was acknowledged and is lost.
+        let lost = told(&[said(status, surely)], Uncertain);
+        assert_eq!(lost, [Kind::Lost], "{status}");
+        assert_ne!(told(&[said(status, surely)], wrong), [], "{status}");
+        // Nobody said so.
+        assert_ne!(told(&[said(status, never)], right), [], "{status}");
+        let of_another = Said {
+            is_of_this_phone: false,
+            ..said(status, surely)
+        };
+        assert_ne!(told(&[of_another], right), [], "{status}");
+    }
+    let contradicting = [said("Rejected", surely), said("Delivered", surely)];
+    assert_eq!(told(&contradicting, Failed), []);
+    assert_ne!(told(&contradicting, Delivered), []);
+    // Both waited for the outcome: then it counts that it has arrived.
+    let early = |said: Said| Said {
+        time: Some(at(89)),
+        ..said
+    };
+    let waiting = contradicting.clone().map(early);
+    assert_eq!(told(&waiting, Delivered), []);
+    let one_waiting = [early(said("Rejected", surely)), said("Delivered", surely)];
+    assert_ne!(told(&one_waiting, Delivered), []);
+    let unsure = [said("Rejected", perhaps), said("Delivered", surely)];
+    for state in [Failed, Delivered] {
+        assert_eq!(told(&unsure, state), [], "{state:?}");
+    }
+    assert_eq!(told(&unsure, Uncertain), [Kind::Lost]);
+    assert_eq!(told(&[said("Retrieved", surely)], Uncertain), []);
+}
+
+#[test]
+fn what_was_sent_does_not_stay_so_when_a_report_was_heard() {
+    let told = |attempts, id: &str| {
+        let receipt = Receipt {
+            said: vec![said("Rejected", Heard::Surely)],
+            ..soap(1, Reply::Accepted)
+        };
+        let delivery = Delivery {
+            attempts,
+            gateway_message_id: id.into(),
+            ..on_soap(Sent)
+        };
+        of_soap(receipt, delivery)
+    };
+    assert_eq!(told(1, ""), [Kind::Lost]);
+    assert_eq!(told(2, "m-1"), [Kind::Lost]);
+    // It may be about an earlier attempt.
+    assert_eq!(told(2, ""), []);
+    let unsaid = of_soap(soap(1, Reply::Accepted), on_soap(Delivered));
+    assert_eq!(unsaid, [Kind::Unexplained], "nobody said so");
+    let never_came = kinds(&[asked()], &received(&[]), &[on_soap(Delivered)]);
+    assert_eq!(never_came, [Kind::Lost]);
+}
+
+#[test]
+fn reports_must_be_welcome() {
+    let received = Received {
+        unwelcome_reports: vec![404],
+        ..Received::default()
+    };
+    assert_eq!(kinds(&[], &received, &[]), [Kind::Unexplained]);
+}
+
+#[test]
+fn a_state_that_is_left_backwards_or_told_otherwise_is_taken_back() {
+    let once = received(&[Receipt {
+        said: vec![said("Delivered", Heard::Surely)],
+        ..soap(1, Reply::Accepted)
+    }]);
+    let course = |states: &[DeliveryState]| {
+        let changes: Vec<_> = states.iter().map(|state| on_soap(*state)).collect();
+        found(&[asked()], &once, &[on_soap(Delivered)], &changes)
+    };
+    assert_eq!(course(&[Accepted, Sending, Sent, Delivered]), []);
+    let with_retry = [
+        Accepted, Accepted, Sending, Accepted, Sending, Sending, Sent, Sent, Delivered,
+    ];
+    assert_eq!(course(&with_retry), []);
+    for wrong in [
+        &[Sending, Sent, Delivered][..],
+        &[Accepted, Sent, Delivered],
+        &[Accepted, Sending, Sent, Accepted, Sending, Sent, Delivered],
+        &[Accepted, Sending, Sent, Sending, Sent, Delivered],
+        &[Accepted, Sending, Sent, Failed, Delivered],
+        &[Accepted, Sending, Sent, Delivered, Delivered],
+        &[Accepted, Expired, Delivered],
+        &[Accepted, Sending, Sent],
+    ] {
+        assert!(course(wrong).contains(&Kind::Back), "{wrong:?}");
+    }
+    assert_eq!(course(&[]), [Kind::Lost], "never told");
+}
+
+#[test]
+fn an_account_has_no_more_requests_at_a_time_than_places() {
+    let crowd = |contract: &Contract, count: i64, later: bool, outlasts: bool| {
+        let visits = (0..count).map(|number| Visit {
+            login: contract.login.into(),
+            request: u64::try_from(number).unwrap(),
+            begin: at(number * 10),
+            // The last comes just before, or just after, the first ends.
+            end: Some(at((count - 1) * 10) + Duration::from_millis(500 * u64::from(later))),
+            may_outlast_its_client: outlasts,
+        });
+        let received = Received {
+            visits: visits.collect(),
+            ..Received::default()
+        };
+        kinds(&[], &received, &[])
+    };
+    for (contract, places) in [(first(), 1), (second(), 4)] {
+        assert_eq!(crowd(contract, places, true, false), []);
+        assert_eq!(crowd(contract, places + 1, false, false), []);
+        let too_many = crowd(contract, places + 1, true, false);
+        assert_eq!(too_many, [Kind::Unexplained]);
+        // Its client had gone, and the platform noticed a little later.
+        assert_eq!(crowd(contract, places + 1, true, true), []);
+    }
+}
+
+#[test]
+fn one_kill_interrupts_no_more_requests_than_there_are_places() {
+    let interrupted_at_once = |count: u64| {
+        let asked: Vec<_> = (0..count)
+            .map(|number| Asked {
+                number,
+                names: BTreeSet::from([format!("deliveries/{number}")]),
+                ..asked()
+            })
+            .collect();
+        let stored: Vec<_> = (0..count)
+            .map(|number| Delivery {
+                name: format!("deliveries/{number}"),
+                reference: reference(number),
+                reason: Reason::ATTEMPT_INTERRUPTED.into(),
+                ..on_soap(Uncertain)
+            })
+            .collect();
+        let messages = (0..count).map(|number| (number, vec![soap(number + 1, Reply::Accepted)]));
+        let received = Received {
+            messages: messages.collect(),
+            ..Received::default()
+        };
+        kinds(&asked, &received, &stored)
+    };
+    assert_eq!(interrupted_at_once(4), []);
+    assert_eq!(interrupted_at_once(5), [Kind::Unexplained]);
 }
