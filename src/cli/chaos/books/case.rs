@@ -146,15 +146,7 @@ impl Case<'_> {
             .receipts
             .last()
             .map_or(&[][..], |receipt| &receipt.said);
-        let is_outcome = |change: &&&Delivery| {
-            matches!(
-                change.state(),
-                DeliveryState::Sent | DeliveryState::Uncertain
-            )
-        };
-        let outcome = self.course.iter().find(is_outcome);
-        let outcome = outcome.map(|change| update_time(change));
-        let reported = Reported::of(said, delivery, outcome);
+        let reported = Reported::of(said, self.course);
         let contradiction = |kind: Kind| {
             let what = format!(
                 "is {}, but the platform's last answer was {last:?} (request {}) and then {reported:?}",

@@ -469,6 +469,26 @@ fn what_was_sent_does_not_stay_so_when_a_report_was_heard() {
     assert_eq!(told(2, "m-1"), [Kind::Lost]);
     // It may be about an earlier attempt.
     assert_eq!(told(2, ""), []);
+    // That it has arrived is believed, and tells the id.
+    let contradicting = Receipt {
+        said: vec![
+            said("Rejected", Heard::Surely),
+            said("Delivered", Heard::Surely),
+        ],
+        ..soap(1, Reply::Accepted)
+    };
+    let delivery = Delivery {
+        attempts: 2,
+        ..on_soap(Delivered)
+    };
+    let mut way = way_to(&delivery);
+    let last = way.last_mut().unwrap();
+    last.gateway_message_id = "m-1".into();
+    let end = last.clone();
+    assert_eq!(
+        found(&[asked()], &received(&[contradicting]), &[end], &way),
+        []
+    );
     let unsaid = of_soap(soap(1, Reply::Accepted), on_soap(Delivered));
     assert_eq!(unsaid, [Kind::Unexplained], "nobody said so");
     let never_came = kinds(&[asked()], &received(&[]), &[on_soap(Delivered)]);

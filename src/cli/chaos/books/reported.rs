@@ -2,8 +2,7 @@
 //!
 //! Must not know: how they were sent.
 
-use jiff::Timestamp;
-
+use super::case::update_time;
 use crate::{
     cli::chaos::received::{Heard, Said},
     grpc::proto::{Delivery, DeliveryState},
@@ -20,10 +19,18 @@ pub(super) struct Reported {
 impl Reported {
     /// The first report that decides is the last that counts, if it was heard for sure. Those that were heard before the outcome
     /// of the submission was known wait for it, and then the one counts that says that it has arrived.
-    pub(super) fn of(said: &[Said], delivery: &Delivery, outcome: Option<Timestamp>) -> Self {
+    pub(super) fn of(said: &[Said], course: &[&Delivery]) -> Self {
+        let outcome = course.iter().find(|change| {
+            matches!(
+                change.state(),
+                DeliveryState::Sent | DeliveryState::Uncertain
+            )
+        });
         // Of a message that may not be the last one's it is not believed that it failed, and where there were several attempts
-        // only an id tells.
-        let knows_its_message = delivery.attempts == 1 || !delivery.gateway_message_id.is_empty();
+        // only the id tells that came with the answer.
+        let knows_its_message = outcome
+            .is_none_or(|change| change.attempts == 1 || !change.gateway_message_id.is_empty());
+        let outcome = outcome.map(|change| update_time(change));
         let came_early = |said: &Said| match (said.time, outcome) {
             (Some(time), Some(outcome)) => time <= outcome,
             _ => true,
