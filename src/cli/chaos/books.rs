@@ -7,8 +7,14 @@
 mod case;
 mod course;
 mod judge;
+#[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
+mod made_up;
 mod places;
 mod reported;
+#[cfg(test)]
+mod reported_tests;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -241,7 +241,3 @@ impl Court<'_> {
         });
     }
 }
-
-#[cfg(test)]
-#[path = "judge_tests.rs"]
-mod tests;
