@@ -43,7 +43,8 @@ impl Figures {
         }
     }
 
-    fn sorted(&self) -> Vec<f64> {
+    /// The figures in order.
+    pub fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         sorted

@@ -1,5 +1,5 @@
-//! The service of one turn: real configuration files with one measured account and several others, the embedded store on the
-//! disk, a free port.
+//! The service of one turn: real configuration files with two measured accounts, over XML-RPC and over SOAP, and several others,
+//! the embedded store on the disk, a free port.
 //!
 //! Must not know: what is measured, how the platform fares.
 
@@ -20,10 +20,13 @@ use clave_otp::{
 use tempfile::TempDir;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::platform;
+use crate::{
+    kind::Wire,
+    platform::{self, Endpoints},
+};
 
 /// Most deliveries of one account that wait: reached within a second, and several batches long.
-pub const QUEUE_LIMIT: usize = 2_000;
+pub const QUEUE_LIMIT: usize = 500;
 
 /// Most messages in one request, so few that a sick account's queue stays full for the whole turn.
 pub const MAX_BATCH: usize = 100;
@@ -51,27 +54,36 @@ administrations = ["*"]
 roles = ["sender"]
 "#;
 
-/// The time-out lets a slow platform answer and a hanging one be given up within the turn.
 const ADMINISTRATION: &str = r#"[administration]
 dir3 = "{dir3}"
 name = "Organismo de prueba"
 nif  = "P2807900B"
 default_language = "es"
+"#;
 
+/// The time-out lets a slow platform answer and a hanging one be given up within the turn.
+const ACCOUNT: &str = r#"
 [[accounts]]
-id = "mn-{number}"
+id = "{id}"
 gateway = "mensajeria-negocios"
+protocol = "{protocol}"
 endpoint = "{endpoint}"
 api_user = "{login}"
 password_file = "../account.password"
 senders = ["217812"]
 default_sender = "217812"
+max_in_flight = {places}
 connect_timeout_ms = 2500
 request_timeout_ms = 2500
-
 [accounts.limits]
 max_batch = {batch}
 "#;
+
+/// Requests that an account over SOAP has at a time.
+pub const SOAP_PLACES: usize = 4;
+
+/// The two accounts that are measured, each of an administration of its own.
+pub const MEASURED: [usize; 2] = [0, 900];
 
 /// The service and its files.
 pub struct Installation {
@@ -81,17 +93,17 @@ pub struct Installation {
     pub address: SocketAddr,
 }
 
-/// Code of an administration; that of the measured account has the number 0.
+/// Code of an administration.
 pub fn dir3(number: usize) -> String {
     format!("E{number:08}")
 }
 
 impl Installation {
     /// Starts the service; it runs until the process ends.
-    pub async fn start(endpoint: &str, others: usize) -> Self {
+    pub async fn start(endpoints: &Endpoints, others: usize) -> Self {
         log_to_nowhere();
         let directory = tempfile::tempdir().expect("a directory for the installation");
-        let settings = write_files(directory.path(), endpoint, others);
+        let settings = write_files(directory.path(), endpoints, others);
         let app = App::build(settings, Arc::new(SystemClock::new()))
             .await
             .expect("the service starts");
@@ -108,7 +120,7 @@ impl Installation {
     }
 }
 
-fn write_files(directory: &Path, endpoint: &str, others: usize) -> Settings {
+fn write_files(directory: &Path, endpoints: &Endpoints, others: usize) -> Settings {
     let write = |name: &str, text: &str| {
         fs::OpenOptions::new()
             .write(true)
@@ -122,23 +134,70 @@ fn write_files(directory: &Path, endpoint: &str, others: usize) -> Settings {
     write("account.password", "una-clave-de-prueba");
     let service = SERVICE.replace("{queue}", &QUEUE_LIMIT.to_string());
     write("service.toml", &service);
-    for number in 0..=others {
-        let login = match number {
-            0 => platform::HEALTHY.to_owned(),
-            other => platform::other(other),
-        };
-        let text = ADMINISTRATION
-            .replace("{number}", &number.to_string())
-            .replace("{dir3}", &dir3(number))
-            .replace("{endpoint}", endpoint)
-            .replace("{login}", &login)
-            .replace("{batch}", &MAX_BATCH.to_string());
-        write(&format!("administrations/{}.toml", dir3(number)), &text);
+    let account = |id: String, wire: Wire, login: &str| {
+        ACCOUNT
+            .replace("{id}", &id)
+            .replace("{protocol}", wire.name())
+            .replace("{endpoint}", endpoints.of(wire))
+            .replace("{login}", login)
+            .replace("{places}", &wire.places().to_string())
+            .replace("{batch}", &wire.batch().to_string())
+    };
+    let administration = |number: usize, accounts: &[String]| {
+        let dir3 = dir3(number);
+        let head = ADMINISTRATION.replace("{dir3}", &dir3);
+        let file = format!("administrations/{dir3}.toml");
+        write(&file, &(head + &accounts.concat()));
+    };
+    for (number, wire) in MEASURED.into_iter().zip(Wire::BOTH) {
+        let account = account(measured_account(wire), wire, platform::healthy(wire));
+        administration(number, &[account]);
+    }
+    for number in 1..=others {
+        let first = account(
+            format!("other-{number}"),
+            other_wire(number),
+            &platform::other(number),
+        );
+        let mut accounts = vec![first];
+        // The last one has an account that is well to fail over to.
+        if number == others {
+            let second = account("spare".to_owned(), Wire::XmlRpc, platform::SPARE);
+            accounts.push(second);
+        }
+        administration(number, &accounts);
     }
     let nothing_overridden: Environment = std::iter::empty::<(String, String)>().collect();
     let file = directory.join("service.toml");
     let loaded = Settings::load(&file, &nothing_overridden, judge_template);
     loaded.expect("a sound installation").0
+}
+
+/// The id of a measured account.
+pub fn measured_account(wire: Wire) -> String {
+    format!("measured-{}", wire.name())
+}
+
+/// What the others speak, in turns.
+fn other_wire(number: usize) -> Wire {
+    Wire::BOTH[number % Wire::BOTH.len()]
+}
+
+impl Wire {
+    /// Most messages in one request.
+    const fn batch(self) -> usize {
+        match self {
+            Self::XmlRpc => MAX_BATCH,
+            Self::Soap => 1,
+        }
+    }
+
+    const fn places(self) -> usize {
+        match self {
+            Self::XmlRpc => 1,
+            Self::Soap => SOAP_PLACES,
+        }
+    }
 }
 
 /// Logs as `serve` does when its output is not a terminal, to nowhere: a sick account also costs the lines it causes.

@@ -1,4 +1,4 @@
-//! What takes turns: how the other accounts' platform fares.
+//! What takes turns: how the other accounts' platform fares; and what accounts speak.
 //!
 //! Must not know: how it is brought about or measured.
 
@@ -64,5 +64,27 @@ impl Kind {
     /// Whether all that is accepted is sent soon.
     pub const fn is_well(self) -> bool {
         matches!(self, Self::Alone | Self::Well | Self::WellAgain)
+    }
+}
+
+/// What an account speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// Many messages in a request, one request at a time.
+    XmlRpc,
+    /// One message in a request, several requests at a time.
+    Soap,
+}
+
+impl Wire {
+    /// Both, in the order in which figures are kept.
+    pub const BOTH: [Self; 2] = [Self::XmlRpc, Self::Soap];
+
+    /// As `protocol` of an account.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XmlRpc => "xml-rpc",
+            Self::Soap => "soap",
+        }
     }
 }

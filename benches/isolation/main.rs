@@ -1,4 +1,5 @@
-//! What a sick account does to the codes of another one, from the call to the platform, and to the memory of the service.
+//! What sick accounts do to the codes of others, from the call to the platform, and to the memory of the service; the promise is
+//! that their p99 changes by less than ten per cent.
 //!
 //! `docs/PERFORMANCE.md` tells how to run it and what it said. The kinds of sickness take turns within each round; only the
 //! ratios of one round mean something on a machine that does other things too.
@@ -14,41 +15,59 @@ mod installation;
 mod kind;
 mod platform;
 mod turn;
+mod verdict;
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::{Parser, ValueEnum};
 
 use harness::{Figures, print_table, short};
-use kind::Kind;
+use kind::{Kind, Wire};
 use turn::{Plan, Turn};
+use verdict::Verdict;
 
-/// Accept-to-gateway latency of one account while others are sick, beside the same load while they are well.
+/// Fewest rounds that can tell anything: the interval of a median needs six.
+const FEWEST_ROUNDS: usize = 7;
+
+/// Accept-to-gateway latency of two accounts while others are sick, beside the same load while they are well.
+///
+/// Ends with 0 where the p99 of both surely changes by less than ten per cent; with 1 where one surely changes by more; with 2 where
+/// the machine is too noisy to tell.
 #[derive(Debug, Parser)]
 #[command(name = "isolation")]
 struct Arguments {
-    /// Rounds; all kinds take turns in each.
-    #[arg(long, default_value_t = 7)]
+    /// Most rounds; all kinds take turns in each. It ends earlier when all is decided.
+    #[arg(long, default_value_t = 40)]
     rounds: usize,
-    /// Codes of the measured account, in a second.
-    #[arg(long, default_value = "300")]
+    /// Longest time, in minutes: no round begins after it.
+    #[arg(long, default_value_t = 25)]
+    minutes: u64,
+    /// Codes of the measured account over XML-RPC, in a second.
+    #[arg(long, default_value = "200")]
     rate: NonZeroU32,
+    /// Codes of the measured account over SOAP, in a second: well below what four requests at a time can carry.
+    #[arg(long, default_value = "100")]
+    soap_rate: NonZeroU32,
     /// Codes of all other accounts together, in a second.
-    #[arg(long, default_value = "400")]
+    #[arg(long, default_value = "300")]
     other_rate: NonZeroU32,
     /// How long the loads of one turn last.
     #[arg(long, default_value = "4")]
     seconds: NonZeroU32,
-    /// Other accounts; all of them fall sick.
+    /// Other administrations, over SOAP and XML-RPC in turns; all of them fall sick, and the last has an account to fail over to.
     #[arg(long, default_value = "4")]
     others: NonZeroUsize,
     /// What a platform that is well takes for a request, in milliseconds.
     #[arg(long, default_value_t = 20)]
     platform_latency_ms: u64,
-    /// A smoke run of a few seconds; its figures mean nothing.
+    /// A smoke run of a few seconds; its figures mean nothing and are not judged.
     #[arg(long)]
     quick: bool,
-    /// Only this kind; for a profiler.
+    /// Only this kind; for a profiler. Nothing is judged.
     #[arg(long)]
     kind: Option<Kind>,
     /// What this process is; given by the benchmark to the processes that it starts.
@@ -71,9 +90,7 @@ enum Part {
 /// What a kind came to in each round.
 #[derive(Default)]
 struct Measured {
-    p50: Figures,
-    p99: Figures,
-    all_ms: Vec<f64>,
+    of_wire: [OfWire; 2],
     memory_at_start: Figures,
     memory_at_peak: Figures,
     memory_at_end: Figures,
@@ -81,12 +98,25 @@ struct Measured {
     other_messages: Figures,
 }
 
+/// What the codes of one measured account came to.
+#[derive(Default)]
+struct OfWire {
+    p50: Figures,
+    p99: Figures,
+    p99_of_rounds: Vec<f64>,
+    all_ms: Vec<f64>,
+}
+
 impl Measured {
     #[allow(clippy::cast_precision_loss, reason = "counts of calls are small")]
     fn push(&mut self, turn: Turn) {
-        self.p50.push(percentile(&turn.latencies_ms, 50));
-        self.p99.push(percentile(&turn.latencies_ms, 99));
-        self.all_ms.extend(turn.latencies_ms);
+        for (of, latencies_ms) in self.of_wire.iter_mut().zip(turn.latencies_ms) {
+            of.p50.push(percentile(&latencies_ms, 50));
+            let p99 = percentile(&latencies_ms, 99);
+            of.p99.push(p99);
+            of.p99_of_rounds.push(p99);
+            of.all_ms.extend(latencies_ms);
+        }
         self.memory_at_start.push(turn.memory_at_start);
         self.memory_at_peak.push(turn.memory_at_peak);
         self.memory_at_end.push(turn.memory_at_end);
@@ -102,7 +132,7 @@ fn percentile(sorted: &[f64], hundredths: usize) -> f64 {
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     if arguments.quick {
         arguments.rounds = arguments.rounds.min(1);
@@ -110,6 +140,7 @@ fn main() {
     }
     let plan = Plan {
         rate: arguments.rate.get(),
+        soap_rate: arguments.soap_rate.get(),
         other_rate: arguments.other_rate.get(),
         seconds: arguments.seconds.get(),
         others: arguments.others.get(),
@@ -117,7 +148,7 @@ fn main() {
     };
     let kind = arguments.kind.unwrap_or(Kind::Well);
     match arguments.part {
-        None => compare(&arguments, plan),
+        None => return compare(&arguments, plan),
         Some(Part::Turn) => {
             let turn = turn::run(kind, plan);
             let told = serde_json::to_string(&turn).expect("figures can be written");
@@ -129,35 +160,102 @@ fn main() {
             .expect("the system gives threads")
             .block_on(platform::run(kind, plan.platform_latency_ms, plan.others)),
     }
+    ExitCode::SUCCESS
 }
 
-fn compare(arguments: &Arguments, plan: Plan) {
+fn compare(arguments: &Arguments, plan: Plan) -> ExitCode {
     let mut measured: [Measured; Kind::ALL.len()] = Default::default();
-    let mut most_in_flight = 0;
-    for round in 0..arguments.rounds {
+    let begin = Instant::now();
+    let longest = Duration::from_secs(arguments.minutes * 60);
+    let judged = !arguments.quick && arguments.kind.is_none();
+    let mut rounds = 0;
+    while rounds < arguments.rounds && begin.elapsed() < longest {
         for turn in 0..Kind::ALL.len() {
-            let index = (turn + round) % Kind::ALL.len();
+            let index = (turn + rounds) % Kind::ALL.len();
             let kind = Kind::ALL[index];
-            if arguments.kind.is_some_and(|only| only != kind) {
-                continue;
+            if arguments.kind.is_none_or(|only| only == kind) {
+                measured[index].push(Turn::of(kind, plan));
             }
-            let turn = Turn::of(kind, plan);
-            most_in_flight = most_in_flight.max(turn.most_in_flight);
-            measured[index].push(turn);
+        }
+        rounds += 1;
+        let is_decided = |(_, _, verdict): &(_, _, Verdict)| verdict.is_decided();
+        if judged && rounds >= FEWEST_ROUNDS && verdicts(&measured).iter().all(is_decided) {
+            break;
         }
     }
-    for of in &mut measured {
+    for of in measured.iter_mut().flat_map(|of| &mut of.of_wire) {
         of.all_ms.sort_by(f64::total_cmp);
     }
-    println!("\n{} rounds; {plan:?}", arguments.rounds);
-    println!("from the call to the platform, in ms; medians (least–greatest)");
-    print_table(&table_of_latency(&measured));
+    println!("\n{rounds} rounds; {plan:?}");
+    for wire in Wire::BOTH {
+        let name = wire.name();
+        println!("over {name}, from the call to the platform, in ms; medians (least–greatest)");
+        print_table(&table_of_latency(&measured, wire));
+    }
     println!("memory of the service and its callers, in MiB; what became of the others' codes");
     print_table(&table_of_memory(&measured));
-    println!("most requests of one account at one time: {most_in_flight}");
+    if judged {
+        judge(&measured)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
-fn table_of_latency(measured: &[Measured]) -> Vec<Vec<String>> {
+/// The p99 of each kind of sickness over that of the healthy turns of the same round, for each measured account.
+fn verdicts(measured: &[Measured]) -> Vec<(Wire, Kind, Verdict)> {
+    let mut verdicts = Vec::new();
+    for wire in Wire::BOTH {
+        let p99 = |index: usize| &measured[index].of_wire[wire as usize].p99;
+        // Both together are a steadier measure than either.
+        let mut healthy = Figures::default();
+        let rounds = |index: usize| &measured[index].of_wire[wire as usize].p99_of_rounds;
+        for (once, again) in rounds(0).iter().zip(rounds(1)) {
+            healthy.push(f64::midpoint(*once, *again));
+        }
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            let ratios = match kind {
+                Kind::Well | Kind::Alone => continue,
+                Kind::WellAgain => p99(index).over(p99(0)),
+                _ => p99(index).over(&healthy),
+            };
+            verdicts.push((wire, kind, Verdict::of(&ratios)));
+        }
+    }
+    verdicts
+}
+
+fn judge(measured: &[Measured]) -> ExitCode {
+    let head = ["", "", "ratio of p99", "95 % between", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let (mut is_above, mut is_open) = (false, false);
+    for (wire, kind, verdict) in verdicts(measured) {
+        // The same load twice: it says how much the others can be trusted, and has no promise to keep.
+        if kind != Kind::WellAgain {
+            is_above |= verdict.is_decided() && verdict.is_above();
+            is_open |= !verdict.is_decided();
+        }
+        rows.push(vec![
+            wire.name().to_owned(),
+            kind.title().to_owned(),
+            short(verdict.ratio),
+            format!("{} and {}", short(verdict.least), short(verdict.most)),
+            verdict.word().to_owned(),
+        ]);
+    }
+    print_table(&rows);
+    if is_above {
+        println!("isolation: a p99 changes by more than ten per cent for sure");
+        ExitCode::from(1)
+    } else if is_open {
+        println!("isolation: the machine is too noisy to tell; let it run longer, or alone");
+        ExitCode::from(2)
+    } else {
+        println!("isolation: every p99 changes by less than ten per cent for sure");
+        ExitCode::SUCCESS
+    }
+}
+
+fn table_of_latency(measured: &[Measured], wire: Wire) -> Vec<Vec<String>> {
     let head = [
         "",
         "p50",
@@ -168,8 +266,9 @@ fn table_of_latency(measured: &[Measured]) -> Vec<Vec<String>> {
         "of well",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let well = &measured[0];
+    let well = &measured[0].of_wire[wire as usize];
     for (kind, of) in Kind::ALL.iter().zip(measured) {
+        let of = &of.of_wire[wire as usize];
         let (p99, p99_of_well) = (percentile(&of.all_ms, 99), percentile(&well.all_ms, 99));
         rows.push(vec![
             kind.title().to_owned(),

@@ -1,5 +1,5 @@
 //! The simulated platform as a process of its own, so that its memory and its threads are not counted as the service's: well
-//! to the first account, as the turn wants to all others.
+//! to the measured accounts and the spare one, as the turn wants to all others.
 //!
 //! Must not know: the service, what is measured.
 
@@ -17,10 +17,21 @@ use clave_otp::{
 };
 use jiff::Timestamp;
 
-use crate::kind::Kind;
+use crate::{
+    installation::SOAP_PLACES,
+    kind::{Kind, Wire},
+};
 
-/// The log-in of the account that is measured.
-pub const HEALTHY: &str = "00000000-healthy";
+/// The log-in of the account that one of the others may fail over to.
+pub const SPARE: &str = "00000000-spare";
+
+/// The log-in of a measured account.
+pub const fn healthy(wire: Wire) -> &'static str {
+    match wire {
+        Wire::XmlRpc => "00000000-healthy-xml-rpc",
+        Wire::Soap => "00000000-healthy-soap",
+    }
+}
 
 /// How long a slow platform takes.
 const SLOW: Duration = Duration::from_secs(2);
@@ -35,20 +46,34 @@ pub fn other(number: usize) -> String {
 
 /// What the platform has seen, told when it ends.
 pub struct Seen {
-    /// When each phone of the healthy account came, by its digits as on the wire.
+    /// When each phone of the measured accounts came, by its digits as on the wire.
     pub healthy: HashMap<u32, Timestamp>,
     /// Messages of the other accounts that came.
     pub from_others: u64,
-    /// Most requests of one account at one time.
-    pub most_in_flight: usize,
+}
+
+/// URLs of the entrances.
+pub struct Endpoints {
+    xml_rpc: String,
+    soap: String,
+}
+
+impl Endpoints {
+    /// That of one protocol.
+    pub fn of(&self, wire: Wire) -> &str {
+        match wire {
+            Wire::XmlRpc => &self.xml_rpc,
+            Wire::Soap => &self.soap,
+        }
+    }
 }
 
 /// The platform's process, as its parent sees it.
 pub struct Platform {
     process: Child,
     lines: BufReader<ChildStdout>,
-    /// URL of the entrance.
-    pub endpoint: String,
+    /// Where it is.
+    pub endpoints: Endpoints,
 }
 
 impl Platform {
@@ -65,12 +90,19 @@ impl Platform {
             .expect("this program starts again");
         let stdout = process.stdout.take().expect("the output was asked for");
         let mut lines = BufReader::new(stdout);
-        let mut endpoint = String::new();
-        lines.read_line(&mut endpoint).expect("the platform speaks");
+        let mut endpoint = || {
+            let mut line = String::new();
+            lines.read_line(&mut line).expect("the platform speaks");
+            line.trim_end().to_owned()
+        };
+        let endpoints = Endpoints {
+            xml_rpc: endpoint(),
+            soap: endpoint(),
+        };
         Self {
             process,
             lines,
-            endpoint: endpoint.trim_end().to_owned(),
+            endpoints,
         }
     }
 
@@ -89,7 +121,11 @@ impl Platform {
             let line = lines.next().expect("the platform tells its counts");
             line.parse().expect("a count")
         };
-        let (from_others, most_in_flight) = (count(), count());
+        let from_others = count();
+        for wire in Wire::BOTH {
+            let most = usize::try_from(count()).expect("a small count");
+            assert!(most <= wire.most_in_flight(), "{wire:?}: {most} at a time");
+        }
         let healthy = lines.map(|line| {
             let (phone, micros) = line.split_once(' ').expect("a phone and a time");
             let micros = micros.parse().expect("a time");
@@ -99,7 +135,6 @@ impl Platform {
         Seen {
             healthy: healthy.collect(),
             from_others,
-            most_in_flight: usize::try_from(most_in_flight).expect("a small count"),
         }
     }
 }
@@ -113,20 +148,24 @@ pub async fn run(kind: Kind, latency_ms: u64, others: usize) {
         .await
         .expect("the platform starts");
     println!("{}", simulator.endpoint());
+    println!("{}", simulator.soap_endpoint());
     tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()))
         .await
         .expect("a thread that reads")
         .expect("the input can be read");
     let ledger = simulator.ledger();
     let messages = ledger.messages();
-    let (healthy, of_others): (Vec<_>, Vec<_>) = messages
-        .iter()
-        .partition(|message| message.login.as_str() == HEALTHY);
+    let (measured, of_others): (Vec<_>, Vec<_>) = messages.iter().partition(|message| {
+        let login = message.login.as_str();
+        Wire::BOTH.iter().any(|wire| login == healthy(*wire))
+    });
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut tell = |line: String| writeln!(out, "{line}").expect("the parent listens");
     tell(of_others.len().to_string());
-    tell(ledger.max_in_flight_of_all().to_string());
-    for message in healthy {
+    for wire in Wire::BOTH {
+        tell(ledger.max_in_flight(healthy(wire)).to_string());
+    }
+    for message in measured {
         tell(format!(
             "{} {}",
             message.phone.expose(),
@@ -134,6 +173,16 @@ pub async fn run(kind: Kind, latency_ms: u64, others: usize) {
         ));
     }
     out.flush().expect("the parent listens");
+}
+
+impl Wire {
+    /// Most requests of an account at a time.
+    const fn most_in_flight(self) -> usize {
+        match self {
+            Self::XmlRpc => 1,
+            Self::Soap => SOAP_PLACES,
+        }
+    }
 }
 
 fn script(kind: Kind, latency: Duration, others: usize) -> Script {

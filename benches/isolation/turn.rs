@@ -1,4 +1,4 @@
-//! One turn, in a process of its own, so that its peak of memory is its own too: a paced load on the measured account and
+//! One turn, in a process of its own, so that its peak of memory is its own too: a paced load on each measured account and
 //! another one on all others; how long the measured codes took to the platform, and how much memory the service held.
 //!
 //! Must not know: other turns, ratios.
@@ -22,9 +22,9 @@ use tonic::{Code, transport::Channel};
 use uuid::Uuid;
 
 use crate::{
-    installation::{Installation, MAX_BATCH, QUEUE_LIMIT, dir3},
-    kind::Kind,
-    platform::Platform,
+    installation::{Installation, MAX_BATCH, MEASURED, QUEUE_LIMIT, dir3, measured_account},
+    kind::{Kind, Wire},
+    platform::{Platform, Seen},
 };
 
 /// Calls that fill the queues come from so many callers.
@@ -33,17 +33,22 @@ const FILLERS: usize = 32;
 /// Longest time that the lanes may take for what they can send.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Codes that each measured account sends before it is measured.
+const WARM_UP: u32 = 100;
+
 /// Between the filling and the paced load.
 const CALM: Duration = Duration::from_millis(300);
 
 /// Loads and lengths, the same for every kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Codes of the measured account, in a second.
+    /// Codes of the measured account over XML-RPC, in a second.
     pub rate: u32,
+    /// Codes of the measured account over SOAP, in a second.
+    pub soap_rate: u32,
     /// Codes of all other accounts together, in a second.
     pub other_rate: u32,
-    /// How long both loads last, in seconds.
+    /// How long the loads last, in seconds.
     pub seconds: u32,
     /// How many other accounts there are.
     pub others: usize,
@@ -54,16 +59,15 @@ pub struct Plan {
 /// What one turn came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Turn {
-    /// From the moment when the call was due to the moment when the platform had the message, in milliseconds, in order.
-    pub latencies_ms: Vec<f64>,
+    /// From the moment when the call was due to the moment when the platform had the message, in milliseconds, in order; of
+    /// each measured account.
+    pub latencies_ms: [Vec<f64>; 2],
     /// Calls for the other accounts under the paced load, and how many of them were refused because the queue was full.
     pub other_calls: u64,
     /// See [`Self::other_calls`].
     pub other_refusals: u64,
     /// Messages of the other accounts that came to the platform.
     pub other_messages: u64,
-    /// Most requests of one account at one time.
-    pub most_in_flight: usize,
     /// Resident memory before any load, in MiB.
     pub memory_at_start: f64,
     /// The most that was resident at any time.
@@ -79,6 +83,7 @@ impl Turn {
         let output = Command::new(program)
             .args(["--part", "turn", "--kind", kind.name()])
             .args(["--rate", &plan.rate.to_string()])
+            .args(["--soap-rate", &plan.soap_rate.to_string()])
             .args(["--other-rate", &plan.other_rate.to_string()])
             .args(["--seconds", &plan.seconds.to_string()])
             .args(["--others", &plan.others.to_string()])
@@ -112,7 +117,7 @@ pub fn run(kind: Kind, plan: Plan) -> Turn {
     let for_service = runtime(&mut tokio::runtime::Builder::new_multi_thread());
     let for_callers = runtime(&mut tokio::runtime::Builder::new_current_thread());
     let platform = Platform::start(kind, plan.platform_latency_ms, plan.others);
-    let service = for_service.block_on(Installation::start(&platform.endpoint, plan.others));
+    let service = for_service.block_on(Installation::start(&platform.endpoints, plan.others));
     // The service has started them: this is the same handle.
     let metrics = telemetry::metrics::start().expect("the metrics have been set up");
     let turn = for_callers.block_on(play(kind, plan, &service, platform, &metrics));
@@ -130,18 +135,22 @@ async fn play(
 ) -> Turn {
     let clock = SystemClock::new();
     let callers = Callers::connect(service, plan.others, clock.now()).await;
-    for number in 0..100 {
-        let taken = callers.measured(800_000 + number).await;
-        assert!(taken, "the measured account's queue is never full");
+    for wire in Wire::BOTH {
+        for number in 0..WARM_UP {
+            let taken = callers.measured(wire, 400_000 + number).await;
+            assert!(taken, "the measured account's queue is never full");
+        }
     }
-    let mut measured_calls = 100;
+    let warm_up = u64::from(WARM_UP) * Wire::BOTH.len() as u64;
+    // Over SOAP they take half a second: what is left of them would be measured as sickness.
+    until_measured_are_sent(metrics, [u64::from(WARM_UP); 2]).await;
     let memory_at_start = memory_mib("VmRSS");
     let mut other_calls = 0;
     if kind != Kind::Alone {
         other_calls = callers.fill_queues().await;
     }
     if kind.is_well() {
-        until_sent(metrics, "", measured_calls + other_calls).await;
+        until_sent(metrics, "", warm_up + other_calls).await;
     }
     tokio::time::sleep(CALM).await;
 
@@ -158,37 +167,62 @@ async fn play(
             async move { callers.other(200_000 + index).await }
         })
     };
-    let measured = {
+    let measured = |wire: Wire| {
         let callers = callers.clone();
-        paced(begin.1, plan.rate, plan.seconds, move |index| {
+        paced(begin.1, plan.rate_of(wire), plan.seconds, move |index| {
             let callers = callers.clone();
-            async move { callers.measured(index).await }
+            async move { callers.measured(wire, index).await }
         })
     };
-    let (measured, others) = tokio::join!(measured, others);
+    let (over_xml_rpc, over_soap, others) =
+        tokio::join!(measured(Wire::XmlRpc), measured(Wire::Soap), others);
     let memory_at_end = memory_mib("VmRSS");
-    assert_eq!(measured.refused, 0, "the measured account refused a code");
-    measured_calls += measured.calls;
-    until_sent(metrics, "account=\"mn-0\"", measured_calls).await;
+    let refused = over_xml_rpc.refused + over_soap.refused;
+    assert_eq!(refused, 0, "a measured account refused a code");
+    let calls = [over_xml_rpc.calls, over_soap.calls];
+    until_measured_are_sent(metrics, calls.map(|calls| u64::from(WARM_UP) + calls)).await;
     let memory_at_peak = memory_mib("VmHWM");
     let seen = platform.end();
-    let latency_ms = |index: u32| {
-        let due = begin.0 + after(index, plan.rate);
-        let came = seen.healthy.get(&(600_000_000 + index));
-        let came = came.expect("each code of the measured account comes");
-        came.duration_since(due).as_secs_f64() * 1e3
-    };
-    let mut latencies_ms: Vec<f64> = (0..plan.rate * plan.seconds).map(latency_ms).collect();
-    latencies_ms.sort_by(f64::total_cmp);
+    let latencies_ms = Wire::BOTH.map(|wire| latencies_ms(plan, wire, begin.0, &seen));
     Turn {
         latencies_ms,
         other_calls: others.calls,
         other_refusals: others.refused,
         other_messages: seen.from_others,
-        most_in_flight: seen.most_in_flight,
         memory_at_start,
         memory_at_peak,
         memory_at_end,
+    }
+}
+
+/// How long the codes of a measured account took, in order.
+fn latencies_ms(plan: Plan, wire: Wire, begin: Timestamp, seen: &Seen) -> Vec<f64> {
+    let rate = plan.rate_of(wire);
+    let latency_ms = |index: u32| {
+        let due = begin + after(index, rate);
+        let came = seen.healthy.get(&(600_000_000 + phone(wire, index)));
+        let came = came.expect("each code of the measured accounts comes");
+        came.duration_since(due).as_secs_f64() * 1e3
+    };
+    let mut latencies: Vec<f64> = (0..rate * plan.seconds).map(latency_ms).collect();
+    latencies.sort_by(f64::total_cmp);
+    latencies
+}
+
+impl Plan {
+    fn rate_of(&self, wire: Wire) -> u32 {
+        match wire {
+            Wire::XmlRpc => self.rate,
+            Wire::Soap => self.soap_rate,
+        }
+    }
+}
+
+/// The phone of a measured code, without its first three digits; the two accounts have half a million each.
+fn phone(wire: Wire, index: u32) -> u32 {
+    match wire {
+        Wire::XmlRpc => index,
+        Wire::Soap => 500_000 + index,
     }
 }
 
@@ -211,8 +245,10 @@ impl Callers {
         }
     }
 
-    async fn measured(&self, number: u32) -> bool {
-        call(self.measured.clone(), self.request(0, number)).await
+    async fn measured(&self, wire: Wire, index: u32) -> bool {
+        let administration = MEASURED[wire as usize];
+        let request = self.request(administration, phone(wire, index));
+        call(self.measured.clone(), request).await
     }
 
     /// For one of the other accounts, which take turns.
@@ -239,10 +275,10 @@ impl Callers {
         fillers.join_all().await.into_iter().sum()
     }
 
-    fn request(&self, account: usize, number: u32) -> CreateDeliveryRequest {
+    fn request(&self, administration: usize, number: u32) -> CreateDeliveryRequest {
         CreateDeliveryRequest {
             request_id: Uuid::new_v4().to_string(),
-            administration: dir3(account),
+            administration: dir3(administration),
             recipient: format!("+34600{number:06}"),
             code: format!("{:06}", 999_999 - number),
             purpose: Purpose::Login.into(),
@@ -290,6 +326,14 @@ where
 /// When the call of this index is due.
 fn after(index: u32, rate: u32) -> Duration {
     Duration::from_secs(1) * index / rate
+}
+
+/// Returns when the gateways have taken so many messages of each measured account.
+async fn until_measured_are_sent(metrics: &PrometheusHandle, counts: [u64; 2]) {
+    for (wire, count) in Wire::BOTH.into_iter().zip(counts) {
+        let label = format!("account=\"{}\"", measured_account(wire));
+        until_sent(metrics, &label, count).await;
+    }
 }
 
 /// Returns when the gateways have taken so many messages of the accounts whose labels hold `label`.

@@ -19,6 +19,7 @@ use crate::{http_port, telemetry::names};
 pub const PORT: http_port::Names = http_port::Names {
     section: "admin",
     refused: names::ADMIN_CONNECTIONS_REFUSED,
+    source_refused: None,
     timeouts: names::ADMIN_TIMEOUTS,
 };
 

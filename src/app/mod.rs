@@ -31,7 +31,6 @@ use crate::{
     dispatch::{LaneSettings, OnUncertain},
     gateway::GatewaySetupError,
     grpc, http_port,
-    intake::Intake,
     status::{AccountStatuses, Status, Tailer},
     store::{
         CertifiedStore, Recovered, Recovery, Store, StoreError,
@@ -139,9 +138,13 @@ impl App {
         let sealer = Arc::new(Sealer::from_file(&settings.store.sealing_key_file)?);
         let store = Arc::new(open_store(&settings, &sealer)?);
         let report_url = reports.as_ref().map(|bound| bound.public_url.clone());
-        let report_url = report_url.as_ref();
         let directory = parts::directory(&settings);
-        let lanes = lanes::lanes(&settings, &directory, (&sealer, &clock), report_url)?;
+        let lanes = lanes::lanes(
+            &settings,
+            &directory,
+            (&sealer, &clock),
+            report_url.as_ref(),
+        )?;
         let shared: Arc<dyn Store> = store.clone();
         let kept: Arc<dyn CertifiedStore> = store.clone();
         let held = || (kept.clone(), clock.clone());
@@ -149,15 +152,9 @@ impl App {
         recover(&store, &lanes, clock.now()).await?;
         let (feed, tailer) = watching::feed(&settings, &shared, &clock);
         let services = grpc::Services {
-            intake: Intake::new(
-                directory.clone(),
-                parts::texts(&settings)?,
-                shared.clone(),
-                clock.clone(),
-                settings.delivery.max_life,
-            ),
+            intake: parts::intake(&settings, &directory, (shared.clone(), clock.clone()))?,
             accounts: AccountStatuses::new(
-                parts::profiles(&settings, &sealer, report_url),
+                parts::profiles(&settings, &sealer, report_url.as_ref()),
                 shared.clone(),
                 clock.clone(),
             ),
@@ -183,6 +180,7 @@ impl App {
             limits: parts::grpc_limits(&settings.grpc, &settings.certified),
             admin_limits: http_port::Limits {
                 max_connections: settings.admin.max_connections,
+                max_connections_per_source: None,
                 max_header_bytes: settings.admin.max_header_bytes,
                 timeout: settings.admin.timeout,
             },

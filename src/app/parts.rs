@@ -7,15 +7,17 @@ use url::Url;
 
 use super::{StartError, reporting};
 use crate::{
+    clock::Clock,
     config::{
         self, AccountSettings, AdministrationSettings, CallerIdentity, CallerSettings,
         CertifiedSettings, GrpcSettings, SenderOnWire, Settings, TextLimits,
     },
     domain::{Dir3, InternationalNumber, Sender},
     grpc::{self, Callers, ServerTls},
+    intake::Intake,
     routing::{Account, Administration, AliasPolicy, Directory, International},
     status::AccountProfile,
-    store::sealing::Sealer,
+    store::{Store, sealing::Sealer},
     text::{Template, TemplateProblem, TextRules, Texts},
 };
 
@@ -133,8 +135,23 @@ pub(super) fn profiles(
         .collect()
 }
 
+/// What takes codes.
+pub(super) fn intake(
+    settings: &Settings,
+    directory: &Directory,
+    (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
+) -> Result<Intake, StartError> {
+    Ok(Intake::new(
+        directory.clone(),
+        texts(settings)?,
+        store,
+        clock,
+        settings.delivery.max_life,
+    ))
+}
+
 /// The texts of the administrations that have their own.
-pub(super) fn texts(settings: &Settings) -> Result<HashMap<Dir3, Texts>, StartError> {
+fn texts(settings: &Settings) -> Result<HashMap<Dir3, Texts>, StartError> {
     settings
         .administrations
         .iter()

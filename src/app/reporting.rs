@@ -114,6 +114,7 @@ impl<'a> Bound<'a> {
             ),
             port_limits: http_port::Limits {
                 max_connections: port.max_connections,
+                max_connections_per_source: Some(port.max_connections_per_source),
                 max_header_bytes: port.max_header_bytes,
                 timeout: port.timeout,
             },
@@ -150,6 +151,7 @@ fn limits(port: &ReportsSettings, certified: &CertifiedSettings) -> reports::Lim
         events_per_message: super::certified::events_per_message(certified),
         max_body_bytes: port.max_body_bytes,
         early_limit: NonZeroU32::new(port.early_limit).unwrap_or(NonZeroU32::MIN),
+        max_per_delivery: NonZeroU32::new(port.max_per_delivery).unwrap_or(NonZeroU32::MIN),
         early_kept: port.early_kept,
     }
 }

@@ -18,11 +18,13 @@ pub(super) struct RawReports {
     listen: Option<String>,
     public_url: Option<String>,
     max_connections: Option<u64>,
+    max_connections_per_source: Option<u64>,
     max_header_bytes: Option<u64>,
     max_body_bytes: Option<u64>,
     timeout_ms: Option<u64>,
     early_kept_minutes: Option<u64>,
     early_limit: Option<u64>,
+    max_per_delivery: Option<u64>,
 }
 
 /// How callbacks arrive.
@@ -34,6 +36,8 @@ pub struct ReportsSettings {
     pub public_url: Url,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Most of them from one source; behind a proxy there is but one.
+    pub max_connections_per_source: usize,
     /// Longest head of a request.
     pub max_header_bytes: usize,
     /// Longest body that is read.
@@ -44,6 +48,8 @@ pub struct ReportsSettings {
     pub early_kept: Duration,
     /// Most of them that are kept, for each account.
     pub early_limit: u32,
+    /// Most reports that are kept with one delivery.
+    pub max_per_delivery: u32,
 }
 
 impl RawReports {
@@ -58,7 +64,12 @@ impl RawReports {
         let public_url = public_url.and_then(|url| addresses::service_url(url, &at_url));
         let max_connections =
             at.key("max_connections")
-                .number(self.max_connections, 256, 1..=10_000);
+                .number(self.max_connections, 256_usize, 1..=10_000);
+        let max_connections_per_source = at.key("max_connections_per_source").number(
+            self.max_connections_per_source,
+            max_connections.div_ceil(2),
+            1..=10_000,
+        );
         let max_header_bytes =
             at.key("max_header_bytes")
                 .number(self.max_header_bytes, 16 * 1024, 8192..=1024 * 1024);
@@ -74,15 +85,20 @@ impl RawReports {
         let early_limit = at
             .key("early_limit")
             .number(self.early_limit, 1000, 1..=100_000);
+        let max_per_delivery =
+            at.key("max_per_delivery")
+                .number(self.max_per_delivery, 32, 1..=10_000);
         Some(ReportsSettings {
             listen,
             public_url: public_url?,
             max_connections,
+            max_connections_per_source,
             max_header_bytes,
             max_body_bytes,
             timeout: Duration::from_millis(timeout_ms),
             early_kept: Duration::from_secs(early_kept * 60),
             early_limit,
+            max_per_delivery,
         })
     }
 }

@@ -7,9 +7,6 @@ use crate::domain::{
     BareDigits, DeliveryId, GatewayMessageId, News, Reason, Report, ReportedNumber, ReportedStatus,
 };
 
-/// Largest request that is read, in bytes. A report has some hundreds; the listener bounds what comes in at all.
-const LIMIT_BYTES: usize = 64 * 1024;
-
 /// A citizen's answer to a message: acknowledged, or it is repeated for ever, and dropped unread.
 pub(super) const CITIZEN_ANSWER: Callback = Callback::Dropped("citizen_answer");
 
@@ -22,8 +19,8 @@ pub(super) struct Refused {
     pub(super) word: &'static str,
 }
 
-/// Refuses a request of another media type, or one that is larger than any report. One without `Content-Type` is read:
-/// a platform that forgets it would repeat its reports for ever.
+/// Refuses a request of another media type. One without `Content-Type` is read: a platform that forgets it would repeat its
+/// reports for ever. How large it may be is held where it is received (`reports.max_body_bytes`).
 pub(super) fn check(request: &CallbackRequest<'_>, media_types: &[&str]) -> Result<(), Refused> {
     let is_wanted = |content_type: &str| {
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -35,12 +32,6 @@ pub(super) fn check(request: &CallbackRequest<'_>, media_types: &[&str]) -> Resu
         return Err(Refused {
             status: 415,
             word: "content_type",
-        });
-    }
-    if request.body.len() > LIMIT_BYTES {
-        return Err(Refused {
-            status: 413,
-            word: "too_large",
         });
     }
     Ok(())
@@ -112,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_wanted_media_types_of_a_reports_size_are_read() {
+    fn only_the_wanted_media_types_are_read() {
         let wanted = ["text/xml", "application/xml"];
         for good in [
             None,
@@ -125,12 +116,6 @@ mod tests {
             let refused = check(&request(Some(bad), None), &wanted).unwrap_err();
             assert_eq!((refused.status, refused.word), (415, "content_type"));
         }
-        let body = vec![b' '; LIMIT_BYTES + 1];
-        let mut request = request(None, None);
-        request.body = &body;
-        assert_eq!(check(&request, &wanted).unwrap_err().status, 413);
-        request.body = &body[1..];
-        assert_eq!(check(&request, &wanted), Ok(()));
     }
 
     #[test]

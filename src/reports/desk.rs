@@ -24,6 +24,7 @@ pub(super) struct Desk {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) early_limit: NonZeroU32,
     pub(super) events_per_message: NonZeroU32,
+    pub(super) max_per_delivery: NonZeroU32,
 }
 
 impl Desk {
@@ -108,6 +109,7 @@ impl Desk {
                 report,
                 receive_time: now,
                 early_limit: self.early_limit,
+                max_per_delivery: self.max_per_delivery,
             })
             .await?;
         let Applied {
@@ -129,6 +131,10 @@ impl Desk {
         match effect {
             ReportEffect::AnotherRecipient | ReportEffect::TooManyEarly => {
                 tracing::warn!(%account, delivery, news, status, effect = told, "reports: not believed");
+            }
+            // Not louder: a platform that never stops must not fill the log.
+            ReportEffect::TooMany => {
+                tracing::debug!(%account, delivery, news, status, effect = told, "reports: dropped");
             }
             _ => {
                 tracing::info!(%account, delivery, news, status, effect = told, "reports: a report came");

@@ -29,6 +29,7 @@ use door::Door;
 pub const PORT: http_port::Names = http_port::Names {
     section: "reports",
     refused: names::REPORTS_CONNECTIONS_REFUSED,
+    source_refused: Some(names::REPORTS_SOURCE_REFUSED),
     timeouts: names::REPORTS_TIMEOUTS,
 };
 
@@ -59,6 +60,8 @@ pub struct Limits {
     pub early_limit: NonZeroU32,
     /// Most events that are kept of one certified message (`certified.events_per_message`).
     pub events_per_message: NonZeroU32,
+    /// Most reports that are kept with one delivery (`reports.max_per_delivery`).
+    pub max_per_delivery: NonZeroU32,
     /// How long they wait (`reports.early_kept_minutes`).
     pub early_kept: Duration,
 }
@@ -76,6 +79,7 @@ pub fn router(
         clock,
         early_limit: limits.early_limit,
         events_per_message: limits.events_per_message,
+        max_per_delivery: limits.max_per_delivery,
     };
     Door::new(base, accounts, limits.max_body_bytes, desk).router()
 }

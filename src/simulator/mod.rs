@@ -255,6 +255,11 @@ impl Simulator {
         reporter.send_once(message, &report.into(), policy).await
     }
 
+    /// How many messages have reports that are under way or still to come.
+    pub fn reports_to_come(&self) -> usize {
+        self.platform.reporter.to_come()
+    }
+
     /// What has come so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

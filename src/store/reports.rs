@@ -19,6 +19,8 @@ pub struct NewReport {
     pub receive_time: Timestamp,
     /// Most reports of this account that may wait for their delivery to be known (`reports.early_limit`).
     pub early_limit: NonZeroU32,
+    /// Most reports that are kept with one delivery (`reports.max_per_delivery`).
+    pub max_per_delivery: NonZeroU32,
 }
 
 /// What a report came to.
@@ -40,6 +42,8 @@ pub enum ReportEffect {
     AnotherRecipient,
     /// No delivery is known for it yet, and too many wait like that: dropped.
     TooManyEarly,
+    /// Its delivery has as many reports as are kept, and it would change nothing: dropped.
+    TooMany,
 }
 
 impl ReportEffect {
@@ -54,6 +58,7 @@ impl ReportEffect {
             Self::Unknown => "unknown",
             Self::AnotherRecipient => "another_recipient",
             Self::TooManyEarly => "too_many_early",
+            Self::TooMany => "too_many",
         }
     }
 }

@@ -34,6 +34,8 @@ pub const CALLBACKS_REFUSED: &str = "clave_otp_report_requests_refused_total";
 pub const REPORTS_EARLY: &str = "clave_otp_reports_early";
 /// Counter: connections of the reports' port turned away because all places were taken.
 pub const REPORTS_CONNECTIONS_REFUSED: &str = "clave_otp_reports_connections_refused_total";
+/// Counter: connections of the reports' port turned away because their source had all the places that one source may have.
+pub const REPORTS_SOURCE_REFUSED: &str = "clave_otp_reports_source_connections_refused_total";
 /// Counter: connections of the reports' port that were closed because they took too long.
 pub const REPORTS_TIMEOUTS: &str = "clave_otp_reports_timeouts_total";
 /// Histogram by `account`: from the gateway's yes to the report that the handset has it, in seconds.

@@ -293,7 +293,7 @@ async fn nobody_comes_in_with_a_wrong_address() {
 }
 
 /// A report as the platform would write it, by the message's id alone.
-fn deliver_by(message: &clave_otp::simulator::ReceivedMessage) -> String {
+pub(crate) fn deliver_by(message: &clave_otp::simulator::ReceivedMessage) -> String {
     let id = message.message_id.as_deref().unwrap();
     format!(
         "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body><m:deliveryReportReq \

@@ -21,14 +21,14 @@ pub(crate) fn noon() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-const WINDOW: Duration = Duration::from_secs(3600);
+pub(crate) const WINDOW: Duration = Duration::from_secs(3600);
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
 
 pub(crate) fn message_id(id: &str) -> GatewayMessageId {
     GatewayMessageId::parse(id).unwrap()
 }
 
-fn failed() -> News {
+pub(crate) fn failed() -> News {
     News::Failed(Reason::known(Reason::REPORTED_REJECTED))
 }
 
@@ -45,19 +45,20 @@ pub(crate) fn report(delivery: Option<DeliveryId>, id: &str, news: News) -> NewR
         },
         receive_time: noon(),
         early_limit: NonZeroU32::new(3).unwrap(),
+        max_per_delivery: NonZeroU32::new(4).unwrap(),
     }
 }
 
 /// A store with one delivery that has been leased; its account brings reports.
-struct Story {
-    store: SqliteStore,
-    id: DeliveryId,
+pub(crate) struct Story {
+    pub(crate) store: SqliteStore,
+    pub(crate) id: DeliveryId,
     recipient: Recipient,
     leased: Leased,
 }
 
 impl Story {
-    async fn begin(directory: &Path) -> Self {
+    pub(crate) async fn begin(directory: &Path) -> Self {
         let store = open(directory);
         let new = new_delivery_at(noon(), LIFE);
         let recipient = new.recipient.clone();
@@ -70,7 +71,7 @@ impl Story {
         }
     }
 
-    async fn settle(&self, settlement: Settlement) -> DeliveryState {
+    pub(crate) async fn settle(&self, settlement: Settlement) -> DeliveryState {
         let settlements = vec![(self.id, settlement)];
         let settled = self
             .store
@@ -79,11 +80,11 @@ impl Story {
         self.state().await
     }
 
-    async fn state(&self) -> DeliveryState {
+    pub(crate) async fn state(&self) -> DeliveryState {
         self.store.delivery(self.id).await.unwrap().unwrap().state
     }
 
-    async fn effect(&self, report: NewReport) -> ReportEffect {
+    pub(crate) async fn effect(&self, report: NewReport) -> ReportEffect {
         self.store.apply_report(report).await.unwrap().effect
     }
 }
@@ -104,7 +105,7 @@ pub(crate) fn sent(id: Option<&str>) -> Settlement {
     }
 }
 
-fn uncertain() -> Settlement {
+pub(crate) fn uncertain() -> Settlement {
     Settlement::Uncertain {
         reason: Reason::known(Reason::GATEWAY_OUTCOME_UNKNOWN),
         report_deadline: Some(noon() + WINDOW),

@@ -1,14 +1,25 @@
-//! The comparison of three books: what callers were told, what the platform received, what the store says.
+//! The comparison of the books: what callers were told, what the platforms received and reported, what the store says and what
+//! it said on the way.
 //!
 //! Must not know: how the run went, beyond the moments at which the service started again. `docs/CHAOS.md` says in words
 //! what is counted as what.
 
+mod case;
+mod course;
 mod judge;
+#[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
+mod made_up;
+mod places;
+mod reported;
+#[cfg(test)]
+mod reported_tests;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{callers::Asked, platform::Received};
+use super::{callers::Asked, received::Received};
 use crate::grpc::proto::Delivery;
 
 pub(super) use judge::judge;
@@ -19,6 +30,8 @@ pub(super) struct Books<'a> {
     pub(super) asked: &'a [Asked],
     pub(super) received: &'a Received,
     pub(super) stored: &'a [Delivery],
+    /// Every change of every delivery, in order.
+    pub(super) changes: &'a [Delivery],
     /// From when to when the service started again after a kill, and so may have found what the kill left behind.
     pub(super) recoveries: &'a [(Timestamp, Timestamp)],
 }
@@ -26,12 +39,17 @@ pub(super) struct Books<'a> {
 /// Which promise a finding breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// OK was answered and the delivery has no end, or an end that the platform contradicts.
+    /// OK was answered and the delivery has no end, or an end that the platform contradicts; or a report that the service
+    /// acknowledged has left no trace.
     Lost,
-    /// The platform was given it again after it may have taken it.
+    /// A platform was given it again after it, or the other one, may have taken it.
     Twice,
-    /// The platform was given it when its time was over.
+    /// A platform was given it when its time was over.
     Late,
+    /// It came on another account, from another sender or with another code.
+    MixedUp,
+    /// A state was taken back, or left where it was final.
+    Back,
     /// Anything else that neither a kill nor a fault of the script explains.
     Unexplained,
 }
@@ -56,6 +74,9 @@ pub(super) struct Verdict {
     /// Neither: the caller gave up after a broken call.
     pub(super) given_up: usize,
     pub(super) sent: usize,
+    pub(super) delivered: usize,
+    /// On the second account of its administration.
+    pub(super) on_the_second: usize,
     pub(super) uncertain: usize,
     pub(super) failed: usize,
     pub(super) expired: usize,
@@ -85,13 +106,16 @@ impl Verdict {
     }
 
     /// The counts by name, in the order in which they are printed.
-    pub(super) fn counts(&self) -> [(&'static str, usize); 12] {
+    pub(super) fn counts(&self) -> [(&'static str, usize); 16] {
         [
             ("accepted", self.accepted),
             ("sent", self.sent),
+            ("delivered", self.delivered),
             ("lost", self.count(Kind::Lost)),
             ("twice", self.count(Kind::Twice)),
             ("late", self.count(Kind::Late)),
+            ("mixed up", self.count(Kind::MixedUp)),
+            ("taken back", self.count(Kind::Back)),
             ("uncertain", self.uncertain),
             ("refused", self.refused),
             ("unexplained", self.count(Kind::Unexplained)),
@@ -99,6 +123,7 @@ impl Verdict {
             ("failed", self.failed),
             ("cancelled", self.cancelled),
             ("given up", self.given_up),
+            ("on the second account", self.on_the_second),
         ]
     }
 
@@ -116,6 +141,8 @@ impl Kind {
             Self::Lost => "lost",
             Self::Twice => "twice",
             Self::Late => "late",
+            Self::MixedUp => "mixed up",
+            Self::Back => "taken back",
             Self::Unexplained => "unexplained",
         }
     }

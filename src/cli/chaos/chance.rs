@@ -17,6 +17,10 @@ pub(super) enum Purpose {
     Fault = 4,
     /// How long a caller rests.
     Rest = 5,
+    /// What the platform reports about one request.
+    Report = 6,
+    /// From which the faults of one platform follow.
+    Platform = 7,
 }
 
 /// A row of numbers (splitmix64; Steele, Lea, Flood 2014), the same for the same seed, purpose and index.

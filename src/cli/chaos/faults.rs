@@ -1,22 +1,23 @@
-//! What the simulated platform does to which request: a pure function of seed and request number, so that the driver can
-//! say afterwards what each answer meant.
+//! What a simulated platform does to which request: a pure function of seed and request number, so that the driver can say
+//! afterwards what each answer meant.
 //!
 //! Must not know: the service, the books.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use super::{
     chance::{Chance, Purpose},
-    installation::REQUEST_TIMEOUT,
+    installation::{REQUEST_TIMEOUT, Wire},
 };
-use crate::simulator::{Action, Match, Script, codes::WRONG_NUMBER};
+use crate::simulator::{
+    Action, Match, Script,
+    codes::{ASSUMED_SUBMIT_WRONG_NUMBER, SERVICE_UNAVAILABLE, WRONG_NUMBER},
+};
 
 /// A code of the platform's band of errors that the adapter takes for a rejection.
 const REJECTED: i32 = -3;
 /// Requests that have the same weather.
 const SPELL: u64 = 8;
-/// Requests of one life that a script plans for; more than any life makes.
-const PLANNED: u64 = 400;
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +33,25 @@ pub(super) enum Fault {
     PartialAnswer,
     Malformed,
     HtmlPage,
+    /// XML-RPC alone.
     WrongType,
+    /// XML-RPC alone.
     TooShort,
+    /// XML-RPC alone.
     TooLong,
     Flood,
     InternalError,
     Unavailable,
     TooManyRequests,
     WrongNumber,
-    /// An XML-RPC fault.
+    /// A fault of the protocol.
     WholeRefused,
+    /// XML-RPC alone.
     BareInt,
+    /// SOAP alone: the platform's own word for "not now".
+    NotNow,
+    /// SOAP alone: taken, but its id is not told.
+    NoMessageId,
 }
 
 /// What the answer to a message says about it.
@@ -58,7 +67,7 @@ pub(super) enum Reply {
     Unclear,
 }
 
-const FAULTS: [Fault; 17] = [
+const OF_XML_RPC: [Fault; 17] = [
     Fault::TooSlow,
     Fault::Dripping,
     Fault::DropBeforeReading,
@@ -78,21 +87,46 @@ const FAULTS: [Fault; 17] = [
     Fault::BareInt,
 ];
 
-/// The faults of a run.
+const OF_SOAP: [Fault; 15] = [
+    Fault::TooSlow,
+    Fault::Dripping,
+    Fault::DropBeforeReading,
+    Fault::DropAfterReading,
+    Fault::PartialAnswer,
+    Fault::Malformed,
+    Fault::HtmlPage,
+    Fault::Flood,
+    Fault::InternalError,
+    Fault::Unavailable,
+    Fault::TooManyRequests,
+    Fault::WrongNumber,
+    Fault::WholeRefused,
+    Fault::NotNow,
+    Fault::NoMessageId,
+];
+
+/// The faults of one platform in a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Faults {
     seed: u64,
+    wire: Wire,
 }
 
 impl Faults {
-    pub(super) fn of(seed: u64) -> Self {
-        Self { seed }
+    /// Those of one platform have nothing to do with those of the other.
+    pub(super) fn of(seed: u64, wire: Wire) -> Self {
+        let seed = Chance::of(seed, Purpose::Platform, wire as u64).next();
+        Self { seed, wire }
     }
 
-    /// What happens to this request; spells of calm, of fair weather and of storm follow each other.
+    /// What happens to this request; spells of calm, of fair weather and of storm follow each other, and in some the platform
+    /// takes nothing at all.
     pub(super) fn at(self, request: u64) -> Option<Fault> {
         let mut weather = Chance::of(self.seed, Purpose::Weather, request / SPELL);
-        let percent = weather.pick(&[0, 30, 45, 60, 80]);
+        let Some(percent) = weather.pick(&[Some(0), Some(30), Some(45), Some(60), Some(80), None])
+        else {
+            return Some(Fault::Unavailable);
+        };
         let mut chance = Chance::of(self.seed, Purpose::Fault, request);
         if !chance.percent(percent) {
             return None;
@@ -101,16 +135,25 @@ impl Faults {
         Some(if chance.percent(15) {
             Fault::Slow(chance.among(20..=300))
         } else {
-            chance.pick(&FAULTS)
+            chance.pick(self.wire.faults())
         })
     }
 
-    /// The script for the requests from this number on.
-    pub(super) fn script(self, first: u64) -> Script {
-        (first..first + PLANNED).fold(Script::new(), |script, request| match self.at(request) {
-            Some(fault) => script.on(Match::request(request), fault.action()),
+    /// The script with the faults of these requests.
+    pub(super) fn script(self, script: Script, requests: Range<u64>) -> Script {
+        requests.fold(script, |script, request| match self.at(request) {
+            Some(fault) => script.on(Match::request(request), fault.action(self.wire)),
             None => script,
         })
+    }
+}
+
+impl Wire {
+    fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::XmlRpc => &OF_XML_RPC,
+            Self::Soap => &OF_SOAP,
+        }
     }
 }
 
@@ -134,12 +177,14 @@ impl Fault {
             Self::Unavailable => "status 503",
             Self::TooManyRequests => "status 429",
             Self::WrongNumber => "wrong number",
-            Self::WholeRefused => "XML-RPC fault",
+            Self::WholeRefused => "fault",
             Self::BareInt => "bare int",
+            Self::NotNow => "not now",
+            Self::NoMessageId => "no message id",
         }
     }
 
-    fn action(self) -> Action {
+    fn action(self, wire: Wire) -> Action {
         let status = |status| Action::HttpStatus {
             status,
             retry_after: None,
@@ -162,21 +207,31 @@ impl Fault {
             Self::InternalError => status(500),
             Self::Unavailable => status(503),
             Self::TooManyRequests => status(429),
-            Self::WrongNumber => Action::Code(WRONG_NUMBER),
+            Self::WrongNumber => Action::Code(match wire {
+                Wire::XmlRpc => WRONG_NUMBER,
+                Wire::Soap => ASSUMED_SUBMIT_WRONG_NUMBER,
+            }),
             Self::WholeRefused => Action::Fault {
                 code: 3,
                 text: "a fault of the script".into(),
             },
             Self::BareInt => Action::BareInt(REJECTED),
+            Self::NotNow => Action::Code(SERVICE_UNAVAILABLE),
+            Self::NoMessageId => Action::NoMessageId,
         }
     }
 
     /// What an answer that this fault has changed says of each message, to whoever reads it whole.
-    pub(super) fn reply(self) -> Reply {
+    pub(super) fn reply(self, wire: Wire) -> Reply {
         match self {
-            Self::Slow(_) | Self::Dripping => Reply::Accepted,
-            Self::Unavailable | Self::TooManyRequests => Reply::NotNow,
-            Self::WrongNumber | Self::WholeRefused | Self::BareInt => Reply::Refused,
+            Self::Slow(_) | Self::Dripping | Self::NoMessageId => Reply::Accepted,
+            Self::Unavailable | Self::TooManyRequests | Self::NotNow => Reply::NotNow,
+            Self::WrongNumber | Self::BareInt => Reply::Refused,
+            // Over SOAP a fault of the server's, or of nobody's, leaves open how far it came.
+            Self::WholeRefused => match wire {
+                Wire::XmlRpc => Reply::Refused,
+                Wire::Soap => Reply::Unclear,
+            },
             Self::TooSlow
             | Self::DropBeforeReading
             | Self::DropAfterReading
@@ -190,6 +245,11 @@ impl Fault {
             | Self::InternalError => Reply::Unclear,
         }
     }
+
+    /// Whether the platform may still be answering when its client has long gone.
+    pub(super) fn outlasts_its_client(self) -> bool {
+        matches!(self, Self::Flood)
+    }
 }
 
 #[cfg(test)]
@@ -198,12 +258,14 @@ mod tests {
 
     #[test]
     fn every_fault_comes_and_many_requests_are_spared() {
-        let faults = Faults::of(1);
-        let of_requests: Vec<_> = (1..=4000).map(|request| faults.at(request)).collect();
-        for fault in FAULTS {
-            assert!(of_requests.contains(&Some(fault)), "{fault:?}");
+        for wire in Wire::BOTH {
+            let faults = Faults::of(1, wire);
+            let of_requests: Vec<_> = (1..=8000).map(|request| faults.at(request)).collect();
+            for fault in wire.faults() {
+                assert!(of_requests.contains(&Some(*fault)), "{wire:?} {fault:?}");
+            }
+            let spared = of_requests.iter().filter(|fault| fault.is_none()).count();
+            assert!((2000..5500).contains(&spared), "{spared}");
         }
-        let spared = of_requests.iter().filter(|fault| fault.is_none()).count();
-        assert!((1500..3000).contains(&spared), "{spared}");
     }
 }

@@ -6,19 +6,19 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tonic::transport::Channel;
+use tonic::{Status, transport::Channel};
 
 use super::{
     callers::{Callers, Client},
     chance::{Chance, Purpose},
     installation::REQUEST_TIMEOUT,
-    platform::Platform,
+    platforms::Platforms,
     process::{Service, Starter},
 };
 use crate::{
     clock::{Clock as _, SystemClock},
     crash_points::{CrashAt, Point},
-    grpc::proto::delivery_service_client::DeliveryServiceClient,
+    grpc::proto::{WatchDeliveriesRequest, delivery_service_client::DeliveryServiceClient},
 };
 
 /// How long a life may last that waits for its point; then it is killed as it is.
@@ -37,6 +37,12 @@ enum End {
     DuringRequest(Duration),
     /// After the service has given up a request that the platform held.
     AfterTimeOut,
+    /// It stands still for a while, goes on, and is killed soon after that.
+    Frozen {
+        after: Duration,
+        still: Duration,
+        then: Duration,
+    },
 }
 
 /// How many lives ended how.
@@ -65,7 +71,7 @@ impl Tally {
 
 /// All lives of a run.
 pub(super) struct Lives<'a> {
-    platform: &'a Platform,
+    platforms: &'a Platforms,
     starter: &'a Starter,
     callers: &'a Callers,
     clock: SystemClock,
@@ -75,9 +81,13 @@ pub(super) struct Lives<'a> {
 }
 
 impl<'a> Lives<'a> {
-    pub(super) fn new(platform: &'a Platform, starter: &'a Starter, callers: &'a Callers) -> Self {
+    pub(super) fn new(
+        platforms: &'a Platforms,
+        starter: &'a Starter,
+        callers: &'a Callers,
+    ) -> Self {
         Self {
-            platform,
+            platforms,
             starter,
             callers,
             clock: SystemClock::new(),
@@ -85,6 +95,19 @@ impl<'a> Lives<'a> {
             recoveries: Vec::new(),
             killed_before: false,
         }
+    }
+
+    /// The first life, in which nobody asks anything: the place in the log of changes from which all is told later.
+    pub(super) async fn first(&mut self) -> Result<String, String> {
+        let (service, mut client) = self.last().await?;
+        let begin = WatchDeliveriesRequest::default();
+        let failed = |status: Status| format!("the changes cannot be watched: {status}");
+        let watched = client.watch_deliveries(begin).await.map_err(failed)?;
+        let first = watched.into_inner().message().await.map_err(failed)?;
+        let token = first.ok_or("a watch ended at once")?.resume_token;
+        self.callers.serve(None);
+        service.kill().await?;
+        Ok(token)
     }
 
     /// Lives and dies so many times, and lets the requests begin evenly over all lives, the last one included.
@@ -126,8 +149,8 @@ impl<'a> Lives<'a> {
     /// One life; tells how it ended.
     async fn live_once(&mut self, end: End) -> Result<&'static str, String> {
         let scripted = match end {
-            End::DuringRequest(_) | End::AfterTimeOut => self.platform.hold(),
-            _ => self.platform.misbehave(),
+            End::DuringRequest(_) | End::AfterTimeOut => self.platforms.hold(),
+            _ => self.platforms.misbehave(),
         };
         scripted.map_err(|error| error.to_string())?;
         let crash_at = match end {
@@ -202,12 +225,20 @@ impl<'a> Lives<'a> {
                 Err(_) => Ok(SOME_MOMENT),
             },
             End::DuringRequest(after) => {
-                let held = tokio::time::timeout(PATIENCE, self.platform.until_held()).await;
+                let held = tokio::time::timeout(PATIENCE, self.platforms.until_held()).await;
                 if held.is_err() {
                     return Ok(SOME_MOMENT);
                 }
                 tokio::time::sleep(after).await;
                 Ok("during a request")
+            }
+            End::Frozen { after, still, then } => {
+                tokio::time::sleep(after).await;
+                service.freeze();
+                tokio::time::sleep(still).await;
+                service.thaw();
+                tokio::time::sleep(then).await;
+                Ok("after standing still")
             }
             End::AfterTimeOut => {
                 tokio::time::sleep(REQUEST_TIMEOUT + PATIENCE).await;
@@ -231,7 +262,13 @@ fn end_of(seed: u64, life: u64, kills: u64) -> End {
         })
     };
     match Chance::of(seed, Purpose::Life, life).next() % 100 {
-        0..=27 => End::AtSomeMoment(chance.milliseconds(0..=500)),
+        // Far shorter than the service waits for an answer: an answer that lay there meanwhile is still read.
+        0..=5 => End::Frozen {
+            after: chance.milliseconds(50..=300),
+            still: chance.milliseconds(50..=1200),
+            then: chance.milliseconds(0..=300),
+        },
+        6..=27 => End::AtSomeMoment(chance.milliseconds(0..=500)),
         28..=35 => End::WhileStarting(chance.milliseconds(0..=80)),
         36..=49 => at(Point::BeforeCommit, 10),
         50..=63 => at(Point::AfterCommit, 10),

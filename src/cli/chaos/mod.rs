@@ -10,7 +10,11 @@ mod faults;
 mod installation;
 mod lives;
 mod platform;
+mod platforms;
 mod process;
+mod received;
+mod reporting;
+mod tale;
 
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
@@ -18,26 +22,21 @@ use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::json;
 
 use super::client::Format;
-use crate::{
-    grpc::proto::{Delivery, DeliveryState, ListDeliveriesRequest},
-    telemetry::logs,
-};
+use crate::telemetry::logs;
 use books::{Books, Verdict, judge};
-use callers::{Callers, Client};
-use installation::Installation;
+use callers::Callers;
+use installation::{Installation, Wire};
 use lives::{Lives, Tally};
-use platform::Platform;
+use platforms::Platforms;
 use process::Starter;
 
 /// Longest wait, after the last start, for what must happen: answers to all callers, an end for every delivery. A delivery
 /// that waits for its next attempt waits twenty seconds at most.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often the deliveries without an end are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Kills the real service again and again while it works, and checks that no promise is broken.
 ///
-/// Ends with 0 if nothing was lost, sent twice, sent late or left unexplained, else with 1. See docs/CHAOS.md.
+/// Ends with 0 if nothing was lost, sent twice, sent late, mixed up, taken back or left unexplained, else with 1. See docs/CHAOS.md.
 #[derive(Debug, Args)]
 pub struct ChaosArgs {
     /// From which everything random follows.
@@ -57,8 +56,10 @@ pub struct ChaosArgs {
 /// How a run ended.
 struct Outcome {
     tally: Tally,
-    /// How many requests met which fault.
-    faults: BTreeMap<&'static str, usize>,
+    /// How many requests met which fault, at each platform.
+    faults: BTreeMap<Wire, BTreeMap<&'static str, usize>>,
+    /// How many reports the platform tried.
+    reports: usize,
     verdict: Verdict,
 }
 
@@ -83,12 +84,12 @@ impl ChaosArgs {
     }
 
     async fn play(&self) -> Result<Outcome, String> {
-        let platform = Platform::start(self.seed)
+        let platforms = Platforms::start(self.seed)
             .await
             .map_err(|error| error.to_string())?;
-        let installation = Installation::write(&platform.endpoint())
+        let installation = Installation::write(|wire| platforms.endpoint(wire))
             .map_err(|error| format!("cannot write an installation: {error}"))?;
-        let outcome = self.play_on(&platform, &installation).await;
+        let outcome = self.play_on(&platforms, &installation).await;
         let broken = outcome
             .as_ref()
             .map_or(true, |outcome| !outcome.verdict.is_clean());
@@ -101,32 +102,40 @@ impl ChaosArgs {
 
     async fn play_on(
         &self,
-        platform: &Platform,
+        platforms: &Platforms,
         installation: &Installation,
     ) -> Result<Outcome, String> {
         let starter = Starter::new(installation)?;
         let deliveries = self.deliveries.unwrap_or(self.kills * 20);
         let callers = Callers::start(self.seed);
-        let mut lives = Lives::new(platform, &starter, &callers);
+        let mut lives = Lives::new(platforms, &starter, &callers);
+        let beginning = lives.first().await?;
         lives.live(self.seed, self.kills, deliveries).await?;
-        platform.behave().map_err(|error| error.to_string())?;
+        platforms.behave().map_err(|error| error.to_string())?;
         let (service, client) = lives.last().await?;
         let (tally, recoveries) = lives.end();
         let asked = tokio::time::timeout(PATIENCE, callers.finish())
             .await
             .map_err(|_| "callers still wait for an answer of the last life")?;
-        let stored = everything_in_the_end(client).await?;
-        let received = platform.received();
+        tale::until_all_have_ended(client.clone(), PATIENCE).await?;
+        tokio::time::timeout(PATIENCE, platforms.until_reported())
+            .await
+            .map_err(|_| "the platform still has reports to send")?;
+        let stored = tale::everything(client.clone()).await?;
+        let changes = tale::changes_since(client, beginning, &stored).await?;
+        let received = platforms.received();
         let verdict = judge(&Books {
             asked: &asked,
             received: &received,
             stored: &stored,
+            changes: &changes,
             recoveries: &recoveries,
         });
         service.stop().await?;
         Ok(Outcome {
             tally,
             faults: received.faults,
+            reports: received.reports,
             verdict,
         })
     }
@@ -135,6 +144,7 @@ impl ChaosArgs {
         let Outcome {
             tally,
             faults,
+            reports,
             verdict,
         } = outcome;
         let counts = verdict.counts();
@@ -144,12 +154,18 @@ impl ChaosArgs {
                     .iter()
                     .map(|(name, count)| format!("{name} {count}"))
                     .collect();
+                let met: Vec<String> = faults
+                    .iter()
+                    .map(|(wire, faults)| {
+                        let count = faults.values().sum::<usize>();
+                        format!("{} faults {count} of {} kinds", wire.as_str(), faults.len())
+                    })
+                    .collect();
+                let met = met.join(", ");
                 println!(
-                    "chaos: seed {}, kills {} ({tally}), faults {} of {} kinds: {}",
+                    "chaos: seed {}, kills {} ({tally}), {met}, reports {reports}: {}",
                     self.seed,
                     self.kills,
-                    faults.values().sum::<usize>(),
-                    faults.len(),
                     words.join(", ")
                 );
                 for finding in &verdict.findings {
@@ -160,11 +176,16 @@ impl ChaosArgs {
                 }
             }
             Format::Json => {
+                let faults: serde_json::Map<_, _> = faults
+                    .iter()
+                    .map(|(wire, faults)| (wire.as_str().to_owned(), json!(faults)))
+                    .collect();
                 let mut line = json!({
                     "seed": self.seed,
                     "kills": self.kills,
                     "kills_by_kind": tally.as_json(),
-                    "faults_by_kind": faults,
+                    "faults_by_platform": faults,
+                    "reports": reports,
                     "findings": verdict.findings_as_json(),
                 });
                 for (name, count) in counts {
@@ -174,53 +195,4 @@ impl ChaosArgs {
             }
         }
     }
-}
-
-/// Every delivery in the store, when each has an end or patience has.
-async fn everything_in_the_end(mut client: Client) -> Result<Vec<Delivery>, String> {
-    let open = ListDeliveriesRequest {
-        states: vec![
-            DeliveryState::Accepted.into(),
-            DeliveryState::Sending.into(),
-        ],
-        page_size: 1,
-        ..ListDeliveriesRequest::default()
-    };
-    let all_have_ended = async {
-        while !page(&mut client, open.clone()).await?.0.is_empty() {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok::<_, String>(())
-    };
-    // Those that have no end in time are judged as they are.
-    if let Ok(Err(problem)) = tokio::time::timeout(PATIENCE, all_have_ended).await {
-        return Err(problem);
-    }
-    let mut all = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListDeliveriesRequest {
-            page_size: 1000,
-            page_token,
-            ..ListDeliveriesRequest::default()
-        };
-        let (deliveries, next) = page(&mut client, request).await?;
-        all.extend(deliveries);
-        if next.is_empty() {
-            return Ok(all);
-        }
-        page_token = next;
-    }
-}
-
-async fn page(
-    client: &mut Client,
-    request: ListDeliveriesRequest,
-) -> Result<(Vec<Delivery>, String), String> {
-    let listed = client
-        .list_deliveries(request)
-        .await
-        .map_err(|status| format!("the deliveries cannot be listed: {status}"))?
-        .into_inner();
-    Ok((listed.deliveries, listed.next_page_token))
 }

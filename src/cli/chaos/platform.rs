@@ -1,4 +1,4 @@
-//! The simulated platform of a run, and its book: what came, and what each answer said.
+//! The simulated platform of one protocol in a run, and its book: what came, what each answer said, what was reported.
 //!
 //! Must not know: the callers, the store.
 
@@ -12,25 +12,35 @@ use jiff::Timestamp;
 use super::{
     callers::FIRST_PHONE,
     faults::{Fault, Faults, Reply},
-    installation::{PASSWORD, SAMPLES},
+    installation::{PASSWORD, Wire, contracts_of},
+    received::{Heard, Receipt, Received, Said, Visit},
+    reporting::Reports,
 };
 use crate::{
-    clock::SystemClock,
-    domain::{SecretText, Sender},
+    clock::{Clock as _, SystemClock},
+    domain::Sender,
     simulator::{
         Account, Accounts, Action, Ending, Event, Gate, Ledger, Match, ReceivedMessage, Refusal,
-        Script, Simulator, SimulatorError, SimulatorOptions,
+        ReportAnswer, ReportEnding, Script, SentReport, Simulator, SimulatorError,
+        SimulatorOptions,
     },
 };
 
-/// How requests ended, by their number.
-type Endings = Arc<Mutex<HashMap<u64, Ending>>>;
+/// Requests of one life that a script plans for; more than any life makes.
+const PLANNED: u64 = 400;
+/// What the service answers where its store does not work: the report is not kept and comes again.
+const NOT_KEPT: u16 = 503;
 
-/// The platform.
+/// How requests ended and when, by their number.
+type Endings = Arc<Mutex<HashMap<u64, (Ending, Timestamp)>>>;
+
+/// One platform.
 #[derive(Debug)]
 pub(super) struct Platform {
+    wire: Wire,
     simulator: Simulator,
     faults: Faults,
+    reports: Reports,
     endings: Endings,
     meant: Mutex<Meant>,
 }
@@ -60,75 +70,50 @@ impl Meant {
     }
 }
 
-/// One message that came.
-#[derive(Debug, Clone)]
-pub(super) struct Receipt {
-    /// Number of the request that brought it.
-    pub(super) request: u64,
-    pub(super) time: Timestamp,
-    pub(super) login: String,
-    pub(super) sender: String,
-    pub(super) text: SecretText,
-    pub(super) reply: Reply,
-}
-
-/// All that came.
-#[derive(Debug, Default)]
-pub(super) struct Received {
-    /// By the number of the delivery, which its phone tells; each in the order in which they came.
-    pub(super) messages: BTreeMap<u64, Vec<Receipt>>,
-    /// Messages to phones that nobody asked for.
-    pub(super) strangers: usize,
-    /// How many requests met which fault.
-    pub(super) faults: BTreeMap<&'static str, usize>,
-    /// Requests that the platform refused as a whole, for other reasons than that the service died while writing.
-    pub(super) refused: Vec<Refusal>,
-}
-
-impl Received {
-    /// How many requests the script closed before they were read.
-    pub(super) fn dropped_before_reading(&self) -> usize {
-        let name = Fault::DropBeforeReading.as_str();
-        self.faults.get(name).copied().unwrap_or_default()
-    }
-}
-
 impl Platform {
-    pub(super) async fn start(seed: u64) -> Result<Self, SimulatorError> {
-        let accounts = SAMPLES.iter().map(|sample| {
-            // Parsed again when the service reads its configuration.
-            let sender = Sender::parse(sample.sender).ok();
-            Account::new(sample.login, PASSWORD.into(), sender)
+    pub(super) async fn start(wire: Wire, seed: u64) -> Result<Self, SimulatorError> {
+        let accounts = contracts_of(wire).map(|contract| {
+            // Parsed again when the service reads its configuration. It may send under no other here.
+            let sender = Sender::parse(contract.sender).ok();
+            Account::new(contract.login, PASSWORD.into(), sender)
         });
         let endings = Endings::default();
         let book = Arc::clone(&endings);
+        let clock = Arc::new(SystemClock::new());
+        let at_end = Arc::clone(&clock);
         let observer = move |event: &Event<'_>| {
             if let Event::Ended(request) = event {
                 let mut endings = book.lock().unwrap_or_else(PoisonError::into_inner);
-                endings.insert(request.number, request.ending);
+                endings.insert(request.number, (request.ending, at_end.now()));
             }
         };
-        let clock = Arc::new(SystemClock::new());
         let options = SimulatorOptions::new(Accounts::listed(accounts), clock)
             .keep_all_messages()
             .observer(Arc::new(observer));
         Ok(Self {
+            wire,
             simulator: Simulator::start(([127, 0, 0, 1], 0).into(), options).await?,
-            faults: Faults::of(seed),
+            faults: Faults::of(seed, wire),
+            reports: Reports::of(seed),
             endings,
             meant: Mutex::default(),
         })
     }
 
     pub(super) fn endpoint(&self) -> String {
-        self.simulator.endpoint()
+        match self.wire {
+            Wire::XmlRpc => self.simulator.endpoint(),
+            Wire::Soap => self.simulator.soap_endpoint(),
+        }
     }
 
     /// From now on requests meet the faults of their numbers.
     pub(super) fn misbehave(&self) -> Result<(), SimulatorError> {
         let last = self.ledger().request_count();
         self.meant().release(last);
-        self.simulator.play(self.faults.script(last + 1))
+        let requests = last + 1..last + 1 + PLANNED;
+        let script = self.faults.script(Script::new(), requests.clone());
+        self.simulator.play(self.reports.script(script, requests))
     }
 
     /// From now on requests are held and never answered.
@@ -141,13 +126,15 @@ impl Platform {
         self.simulator.play(Script::new().on(Match::always(), held))
     }
 
-    /// From now on all is well.
+    /// From now on all is well; what is reported stays as it was.
     pub(super) fn behave(&self) -> Result<(), SimulatorError> {
         let last = self.ledger().request_count();
         let mut meant = self.meant();
         meant.release(last);
         meant.well_since = Some(last);
-        self.simulator.play(Script::new())
+        let requests = last + 1..last + 1 + PLANNED;
+        self.simulator
+            .play(self.reports.script(Script::new(), requests))
     }
 
     /// Returns when a request is held.
@@ -155,37 +142,99 @@ impl Platform {
         self.ledger().until_held(1).await;
     }
 
-    /// The book.
-    pub(super) fn received(&self) -> Received {
+    /// How many messages have reports that are still to come.
+    pub(super) fn reports_to_come(&self) -> usize {
+        self.simulator.reports_to_come()
+    }
+
+    /// Writes its book into what was received.
+    pub(super) fn tell(&self, received: &mut Received) {
         let endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
         let meant = self.meant();
         let fault = |request| {
             let fault = self.faults.at(request);
             fault.filter(|_| meant.may_fail(request))
         };
-        let mut received = Received {
-            refused: self
-                .ledger()
-                .refused()
-                .into_iter()
-                .map(|request| request.why)
-                .filter(|why| *why != Refusal::BodyIncomplete)
-                .collect(),
-            ..Received::default()
-        };
+        let whys = self.ledger().refused().into_iter();
+        let whys = whys.map(|request| request.why);
+        received
+            .refused
+            .extend(whys.filter(|why| *why != Refusal::BodyIncomplete));
+        let faults = received.faults.entry(self.wire).or_default();
         for fault in (1..=self.ledger().request_count()).filter_map(fault) {
-            *received.faults.entry(fault.as_str()).or_default() += 1;
+            *faults.entry(fault.as_str()).or_default() += 1;
         }
+        let mut said = self.said(received);
+        let mut visits = BTreeMap::new();
         for message in self.ledger().messages() {
             let number = delivery_of(&message);
             let ending = endings.get(&message.request).copied();
-            let receipt = receipt(message, ending, fault);
+            let visit = visit(&message, ending, fault(message.request));
+            visits.insert(message.request, visit);
+            let said = said.remove(&message.number).unwrap_or_default();
+            let receipt = self.receipt(message, ending, fault, said);
             match number {
                 Some(number) => received.messages.entry(number).or_default().push(receipt),
                 None => received.strangers += 1,
             }
         }
-        received
+        received.visits.extend(visits.into_values());
+    }
+
+    /// What was reported about each message, in order.
+    fn said(&self, received: &mut Received) -> HashMap<u64, Vec<Said>> {
+        let phones: HashMap<u64, _> = self
+            .ledger()
+            .messages()
+            .into_iter()
+            .map(|message| (message.number, message.phone))
+            .collect();
+        let mut said: HashMap<u64, Vec<Said>> = HashMap::new();
+        for report in self.ledger().reports() {
+            received.reports += 1;
+            let answers = report.tries.iter().map(|attempt| attempt.answer);
+            received.unwelcome_reports.extend(
+                answers
+                    .filter(|answer| !answer.acknowledges())
+                    .filter_map(ReportAnswer::status)
+                    .filter(|status| *status != NOT_KEPT),
+            );
+            let is_of_this_phone = phones.get(&report.message) == Some(&report.recipient);
+            said.entry(report.message).or_default().push(Said {
+                status: report.status.clone(),
+                time: report.tries.first().map(|attempt| attempt.time),
+                is_of_this_phone,
+                heard: heard(&report),
+            });
+        }
+        said
+    }
+
+    fn receipt(
+        &self,
+        message: ReceivedMessage,
+        ending: Option<(Ending, Timestamp)>,
+        fault: impl Fn(u64) -> Option<Fault>,
+        said: Vec<Said>,
+    ) -> Receipt {
+        let reply = match ending {
+            Some((Ending::Answered, _)) => {
+                let fault = fault(message.request);
+                fault.map_or(Reply::Accepted, |fault| fault.reply(self.wire))
+            }
+            // No whole answer left the platform.
+            Some((Ending::Dropped | Ending::Abandoned, _)) | None => Reply::Unclear,
+        };
+        Receipt {
+            wire: self.wire,
+            request: message.request,
+            time: message.receive_time,
+            login: message.login.as_str().to_owned(),
+            sender: message.sender.into(),
+            text: message.text,
+            reply,
+            said,
+        }
     }
 
     fn meant(&self) -> MutexGuard<'_, Meant> {
@@ -202,22 +251,31 @@ fn delivery_of(message: &ReceivedMessage) -> Option<u64> {
     phone.checked_sub(FIRST_PHONE)
 }
 
-fn receipt(
-    message: ReceivedMessage,
-    ending: Option<Ending>,
-    fault: impl Fn(u64) -> Option<Fault>,
-) -> Receipt {
-    let reply = match ending {
-        Some(Ending::Answered) => fault(message.request).map_or(Reply::Accepted, Fault::reply),
-        // No whole answer left the platform.
-        Some(Ending::Dropped | Ending::Abandoned) | None => Reply::Unclear,
-    };
-    Receipt {
-        request: message.request,
-        time: message.receive_time,
+fn heard(report: &SentReport) -> Heard {
+    if report.ending == Some(ReportEnding::Acknowledged) {
+        return Heard::Surely;
+    }
+    // One that comes before the answer is broken off when the client of its message goes.
+    let was_broken_off = report.ending.is_none();
+    let mut tries = report.tries.iter();
+    if was_broken_off || tries.any(|attempt| attempt.answer == ReportAnswer::NoAnswer) {
+        Heard::Perhaps
+    } else {
+        Heard::Never
+    }
+}
+
+fn visit(
+    message: &ReceivedMessage,
+    ending: Option<(Ending, Timestamp)>,
+    fault: Option<Fault>,
+) -> Visit {
+    let is_answered = matches!(ending, Some((Ending::Answered | Ending::Dropped, _)));
+    Visit {
         login: message.login.as_str().to_owned(),
-        sender: message.sender.into(),
-        text: message.text,
-        reply,
+        request: message.request,
+        begin: message.receive_time,
+        end: ending.map(|(_, end)| end),
+        may_outlast_its_client: !is_answered || fault.is_some_and(Fault::outlasts_its_client),
     }
 }

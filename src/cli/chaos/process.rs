@@ -116,13 +116,27 @@ impl Service {
         self.ended().await
     }
 
-    /// SIGTERM, after which it must end well.
-    pub(super) async fn stop(mut self) -> Result<(), String> {
+    /// SIGSTOP: it stands still, and nobody is told.
+    pub(super) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on, and the time that has passed is gone.
+    pub(super) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let id = self.process.id().and_then(|id| i32::try_from(id).ok());
         if let Some(id) = id.and_then(Pid::from_raw) {
-            // An error says that it has ended already; how, is looked at below.
-            let _ = kill_process(id, Signal::TERM);
+            // An error says that it has ended already; how, is looked at when it is waited for.
+            let _ = kill_process(id, signal);
         }
+    }
+
+    /// SIGTERM, after which it must end well.
+    pub(super) async fn stop(mut self) -> Result<(), String> {
+        self.signal(Signal::TERM);
         match tokio::time::timeout(PATIENCE, self.process.wait()).await {
             Err(_) => Err(self.problem("does not end after SIGTERM")),
             Ok(Err(error)) => Err(error.to_string()),

@@ -144,6 +144,11 @@ impl Reporter {
         }
     }
 
+    /// How many messages have reports that are under way or still to come.
+    pub fn to_come(&self) -> usize {
+        MOST_PENDING - self.pending.available_permits()
+    }
+
     /// Sends one report once, now, whatever the script says; tells what was answered.
     pub async fn send_once(
         &self,

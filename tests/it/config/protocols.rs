@@ -217,6 +217,8 @@ fn the_limits_of_the_report_listener_are_judged() {
         ("max_body_bytes = 1023", "1024 to 1048576"),
         ("timeout_ms = 99", "100 to 120000"),
         ("early_kept_minutes = 1441", "1 to 1440"),
+        ("max_connections_per_source = 0", "1 to 10000"),
+        ("max_per_delivery = 10001", "1 to 10000"),
     ] {
         let name = key.split(' ').next().unwrap();
         assert_eq!(
@@ -226,7 +228,9 @@ fn the_limits_of_the_report_listener_are_judged() {
     }
     let reports = with("").settings().reports.unwrap();
     assert_eq!(reports.max_connections, 256);
+    assert_eq!(reports.max_connections_per_source, 128);
     assert_eq!(reports.max_body_bytes, 65_536);
+    assert_eq!(reports.max_per_delivery, 32);
     assert_eq!(reports.timeout, Duration::from_secs(10));
     assert_eq!(reports.early_kept, Duration::from_secs(15 * 60));
 }

@@ -100,6 +100,7 @@ impl Model {
             },
             receive_time: self.now,
             early_limit: NonZeroU32::MIN,
+            max_per_delivery: NonZeroU32::MAX,
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! What may change is decided in `store::reports`; here a report finds its delivery, and waits for it where it came too early.
 
+use std::num::NonZeroU32;
+
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
 use crate::{
     domain::{AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason},
@@ -99,6 +101,15 @@ pub(in crate::store::sqlite) fn apply_report(
     if is_repeated(unit, subject.seq, message_id, report.status.as_str())? {
         return Ok(subject.applied(ReportEffect::Repeated));
     }
+    let said = Said {
+        account: account.as_str(),
+        message_id,
+        news: &report.news,
+        receive_time: *receive_time,
+    };
+    if !has_room(unit, &subject, &said, sealed.new.max_per_delivery)? {
+        return Ok(subject.applied(ReportEffect::TooMany));
+    }
     unit.connection
         .prepare_cached(
             "INSERT INTO reports (delivery, account, message_id, news, reason, status, receive_time) \
@@ -113,12 +124,6 @@ pub(in crate::store::sqlite) fn apply_report(
             report.status.as_str(),
             micros(*receive_time),
         ])?;
-    let said = Said {
-        account: account.as_str(),
-        message_id,
-        news: &report.news,
-        receive_time: *receive_time,
-    };
     let effect = settle(unit, &subject, &said, *receive_time)?;
     if effect == ReportEffect::Noted && !subject.settleable.state.is_always_final() {
         unit.connection
@@ -277,6 +282,7 @@ fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<Re
         report,
         receive_time,
         early_limit,
+        ..
     } = &sealed.new;
     // A reference that names nothing here belongs to nothing that could still become known.
     let (None, Some(message_id)) = (report.delivery, &report.message_id) else {
@@ -340,6 +346,48 @@ struct Said<'a> {
     message_id: Option<&'a str>,
     news: &'a News,
     receive_time: Timestamp,
+}
+
+/// Whether one more report may be kept with its delivery. Beyond the limit only what changes it is: what settles it now, and,
+/// while the submission is under way, the first of its news about its message; of the latter at most as many again, and always
+/// the first that says it has arrived.
+fn has_room(
+    unit: &Unit<'_>,
+    subject: &Subject,
+    said: &Said<'_>,
+    limit: NonZeroU32,
+) -> rusqlite::Result<bool> {
+    let limit = limit.get();
+    let count = |condition: &str, parameters: &[&dyn ToSql]| {
+        let statement = format!(
+            "SELECT count(*) FROM reports INDEXED BY reports_of_delivery WHERE delivery = ?1{condition}"
+        );
+        unit.connection
+            .prepare_cached(&statement)?
+            .query_row(parameters, |row| row.get::<_, u32>(0))
+    };
+    let kept = count("", &[&subject.seq])?;
+    if kept < limit {
+        return Ok(true);
+    }
+    let facing = subject.facing(said.account, said.message_id);
+    match decide(facing, said.news, said.receive_time) {
+        Move::To(_) => Ok(true),
+        Move::AfterOutcome if *said.news == News::Delivered => {
+            Ok(count(" AND news = 'delivered'", &[&subject.seq])? == 0)
+        }
+        Move::AfterOutcome => {
+            let same = " AND news = ?2 AND account = ?3 AND message_id IS ?4";
+            let of_same: [&dyn ToSql; 4] = [
+                &subject.seq,
+                &said.news.as_str(),
+                &said.account,
+                &said.message_id,
+            ];
+            Ok(kept < limit.saturating_mul(2) && count(same, &of_same)? == 0)
+        }
+        Move::Stay | Move::TooLate => Ok(false),
+    }
 }
 
 /// Lets one report change its delivery, as far as it may.

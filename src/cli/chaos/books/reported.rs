@@ -1,0 +1,65 @@
+//! What a platform's reports oblige the service to say.
+//!
+//! Must not know: how they were sent.
+
+use super::case::update_time;
+use crate::{
+    cli::chaos::received::{Heard, Said},
+    grpc::proto::{Delivery, DeliveryState},
+};
+
+/// What a delivery may be by its reports.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    may_be: Vec<DeliveryState>,
+    /// It is one of these, and nothing else.
+    pub(super) is_certain: bool,
+}
+
+impl Reported {
+    /// The first report that decides is the last that counts, if it was heard for sure. Those that were heard before the outcome
+    /// of the submission was known wait for it, and then the one counts that says that it has arrived.
+    pub(super) fn of(said: &[Said], course: &[&Delivery]) -> Self {
+        let outcome = course.iter().find(|change| {
+            matches!(
+                change.state(),
+                DeliveryState::Sent | DeliveryState::Uncertain
+            )
+        });
+        // Of a message that may not be the last one's it is not believed that it failed, and where there were several attempts
+        // only the id tells that came with the answer.
+        let knows_its_message = outcome
+            .is_none_or(|change| change.attempts == 1 || !change.gateway_message_id.is_empty());
+        let outcome = outcome.map(|change| update_time(change));
+        let came_early = |said: &Said| match (said.time, outcome) {
+            (Some(time), Some(outcome)) => time <= outcome,
+            _ => true,
+        };
+        let mut reported = Self::default();
+        for said in said.iter().filter(|said| said.is_of_this_phone) {
+            let (state, decides) = match &*said.status {
+                "Delivered" => (DeliveryState::Delivered, true),
+                "Rejected" | "Expired" => (DeliveryState::Failed, knows_its_message),
+                _ => continue,
+            };
+            if said.heard == Heard::Never {
+                continue;
+            }
+            if reported.is_certain && !came_early(said) {
+                break;
+            }
+            reported.may_be.push(state);
+            if said.heard == Heard::Surely && decides {
+                reported.is_certain = true;
+                if state == DeliveryState::Delivered || !came_early(said) {
+                    break;
+                }
+            }
+        }
+        reported
+    }
+
+    pub(super) fn may_be(&self, state: DeliveryState) -> bool {
+        self.may_be.contains(&state)
+    }
+}
