@@ -60,13 +60,15 @@ async fn queues(store: &dyn Store, shown: &mut HashSet<String>) {
     let Ok(waiting) = store.waiting().await else {
         return;
     };
-    for account in shown.drain() {
-        metrics::gauge!(names::QUEUE_LENGTH, "account" => account).set(0.0);
-    }
+    let gone = std::mem::take(shown);
     for (account, deliveries) in waiting {
         let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
         metrics::gauge!(names::QUEUE_LENGTH, "account" => account.to_string())
             .set(f64::from(deliveries));
         shown.insert(account.to_string());
+    }
+    // Only those that have none any more: whoever reads in between is not to see an empty queue.
+    for account in gone.difference(shown) {
+        metrics::gauge!(names::QUEUE_LENGTH, "account" => account.clone()).set(0.0);
     }
 }

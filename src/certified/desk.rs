@@ -207,7 +207,7 @@ mod tests {
             async fn submit(
                 &self,
                 _: &[crate::gateway::Message],
-                _: Duration,
+                _: &crate::gateway::Start,
             ) -> Vec<crate::gateway::Outcome> {
                 Vec::new()
             }

@@ -22,7 +22,10 @@ use crate::{
     clock::Clock,
     domain::{AccountId, CredentialsVersion},
     gateway::Gateway,
-    store::{ClosingCause, LaneBell, LaneReport, LeaseRequest, Leased, Store, StoreError, Which},
+    store::{
+        ClosingCause, LaneBell, LaneClosure, LaneReport, LeaseRequest, Leased, Store, StoreError,
+        Which,
+    },
 };
 
 /// What a lane needs to know of its account.
@@ -66,8 +69,9 @@ struct Wakes {
 }
 
 impl Wakes {
-    const ALL: Self = Self {
-        bell: true,
+    /// Of a lane that begins nothing now, whatever comes.
+    const TURNS: Self = Self {
+        bell: false,
         others: true,
     };
 }
@@ -111,7 +115,7 @@ impl Lane {
             others: store.lanes().turns(),
             pauses: pauses(settings.max_rest),
             next_pause: Duration::ZERO,
-            report: LaneReport::new(per_request.saturating_mul(settings.max_in_flight)),
+            report: LaneReport::new(per_request),
             per_request,
             under_way: JoinSet::new(),
             begun: Vec::new(),
@@ -213,44 +217,86 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Step {
         let free = (places.get() as usize).saturating_sub(self.under_way.len());
-        let is_free = free > 0;
+        let permit = self.core.presenting.permit();
+        let (Some(free), Some(permit)) =
+            (u32::try_from(free).ok().and_then(NonZeroU32::new), permit)
+        else {
+            return self.wait_for_a_place(at_most, stop).await;
+        };
         // How long nothing is due, where that is known.
-        let mut left = None;
-        if let Some(free) = u32::try_from(free).ok().and_then(NonZeroU32::new)
-            && let Some(permit) = self.core.presenting.permit()
-        {
-            match self.take(per_request.saturating_mul(free)).await {
-                Ok(leased) if leased.work.is_empty() && leased.unreadable.is_empty() => {
+        let mut left = match self.take(per_request.saturating_mul(free)).await {
+            Ok(leased) if leased.work.is_empty() && leased.unreadable.is_empty() => {
+                if leased.closed.is_some() {
+                    self.hand_over(Which::AllThatWait).await;
+                    self.hand_over_again()
+                } else {
                     let now = self.core.clock.now();
-                    left = leased
-                        .next_due
-                        .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-                    if leased.closed.is_some() {
-                        self.hand_over(Which::AllThatWait).await;
-                        if !self.core.settings.neighbours.is_empty() {
-                            left = Some(breaker::AGAIN);
-                        }
-                    }
-                }
-                Ok(leased) => {
-                    self.begin(leased, permit, per_request);
-                    return Step::Begun;
-                }
-                Err(error) => {
-                    tracing::error!(account = %self.core.settings.account, %error, "dispatch: no work can be taken; it is tried again");
-                    left = Some(self.pause());
+                    let until = |due: Timestamp| Duration::try_from(due.duration_since(now));
+                    leased.next_due.map(|due| until(due).unwrap_or_default())
                 }
             }
-        }
-        let left = match (left, at_most) {
-            (Some(left), Some(most)) => Some(left.min(most)),
-            (left, at_most) => left.or(at_most),
+            Ok(leased) => {
+                self.begin(leased, &permit, per_request);
+                return Step::Begun;
+            }
+            Err(error) => {
+                tracing::error!(account = %self.core.settings.account, %error, "dispatch: no work can be taken; it is tried again");
+                Some(self.pause())
+            }
         };
+        // Only now: what waited was taken.
+        if let Some(most) = at_most {
+            self.ask_for_a_probe(true);
+            left = Some(left.map_or(most, |left| left.min(most)));
+        }
         let wakes = Wakes {
-            bell: is_free,
+            bell: true,
             others: self.report.closed.is_some(),
         };
-        self.wait(left, wakes, stop).await
+        let came = self.wait(left, wakes, stop).await;
+        self.ask_for_a_probe(false);
+        came
+    }
+
+    /// Waits while every place is taken, or nobody may present the credentials. Requests may hang for long, so it is looked
+    /// whether the account has been closed meanwhile: what waits then goes to the others, and who asks is told.
+    async fn wait_for_a_place(
+        &mut self,
+        at_most: Option<Duration>,
+        stop: &CancellationToken,
+    ) -> Step {
+        let is_closed = self.report.closed.is_some();
+        if is_closed {
+            self.hand_over(Which::AllThatWait).await;
+        }
+        let again = at_most.unwrap_or(breaker::AGAIN).min(breaker::AGAIN);
+        let wakes = Wakes {
+            bell: false,
+            others: is_closed,
+        };
+        let came = self.wait(Some(again), wakes, stop).await;
+        if matches!(came, Step::Waited) {
+            self.look_whether_closed().await;
+        }
+        came
+    }
+
+    /// For when no lease tells.
+    async fn look_whether_closed(&mut self) {
+        let account = self.core.settings.account.clone();
+        // Where the store cannot tell, the next lease will.
+        if let Ok(closed) = self.core.store.closure_of(account).await {
+            self.note_closure(closed);
+        }
+    }
+
+    fn note_closure(&mut self, closed: Option<LaneClosure>) {
+        if closed != self.report.closed {
+            // Whoever opened it may have changed the password, or may hope for the best: again one at a time at first.
+            self.is_known_there = false;
+            self.report.closed = closed;
+            self.tell();
+        }
     }
 
     /// Waits for the end of a request, or for whatever else comes first.
@@ -292,17 +338,12 @@ impl Lane {
                 report_deadline: self.core.rules.report_deadline(now),
             })
             .await?;
-        if leased.closed != self.report.closed {
-            // Whoever opened it may have changed the password, or may hope for the best: again one at a time at first.
-            self.is_known_there = false;
-            self.report.closed = leased.closed;
-            self.tell();
-        }
+        self.note_closure(leased.closed);
         Ok(leased)
     }
 
     /// Begins a request for each full batch.
-    fn begin(&mut self, leased: Leased, permit: Permit, per_request: NonZeroU32) {
+    fn begin(&mut self, leased: Leased, permit: &Permit, per_request: NonZeroU32) {
         let now = self.core.clock.now();
         let latency = self.report.latency_at(now);
         let mut unreadable = leased.unreadable;
@@ -314,7 +355,7 @@ impl Lane {
                 .under_way
                 .spawn(Arc::clone(&self.core).turn(Assignment {
                     token: leased.token,
-                    permit,
+                    permit: permit.clone(),
                     work: batch,
                     unreadable: std::mem::take(&mut unreadable),
                     latency,
@@ -333,7 +374,7 @@ impl Lane {
         &mut self,
         ended: Result<(tokio::task::Id, Ended), tokio::task::JoinError>,
     ) -> Summary {
-        let (task, Ended { took, summary }) = match ended {
+        let (task, ended) = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 tracing::error!(account = %self.core.settings.account, %error, "dispatch: a request came to no end; its deliveries are settled at the next start: please report this");
@@ -342,12 +383,21 @@ impl Lane {
                     error.id(),
                     Ended {
                         took: None,
+                        proves_credentials: false,
                         summary,
                     },
                 )
             }
         };
+        let Ended {
+            took,
+            proves_credentials,
+            summary,
+        } = ended;
         self.begun.retain(|(begun, ..)| *begun != task);
+        if proves_credentials {
+            self.is_known_there = true;
+        }
         self.count();
         if let Some(took) = took {
             self.observe(took);
@@ -356,20 +406,22 @@ impl Lane {
         self.report.last_failure.clone_from(&summary.failure);
         if summary.answered {
             self.report.last_success = Some(now);
-            self.is_known_there = !matches!(summary.closing, Some(ClosingCause::Credentials(_)));
         }
-        let complaint = match summary.closing {
-            Some(ClosingCause::Credentials(_)) => Some(REJECTED),
-            Some(ClosingCause::NoCredit) => Some(NO_CREDIT),
-            None => None,
-        };
-        if let Some(complaint) = complaint {
+        if let Some(cause) = summary.closing {
+            // It is on the disk. Other requests may still hang, and nobody is to wait for them.
+            let (closed, complaint) = match cause {
+                ClosingCause::Credentials(_) => (LaneClosure::CredentialsRejected, REJECTED),
+                ClosingCause::NoCredit => (LaneClosure::NoCredit, NO_CREDIT),
+            };
+            self.note_closure(Some(closed));
             tracing::error!(account = %self.core.settings.account, "{complaint}");
         }
         self.report.credit = self.core.settings.gateway.credit();
         notes::credit(&self.core.settings.account, self.report.credit);
         self.tell();
-        if summary.not_sent {
+        if summary.closing.is_some() {
+            self.hand_over(Which::AllThatWait).await;
+        } else if summary.not_sent {
             self.hand_over(Which::WhatWasTried).await;
         }
         summary
@@ -404,6 +456,7 @@ impl Lane {
         let is_full = self.begun.len() >= self.places().get() as usize;
         let first = self.begun.iter().map(|(_, begin, _)| *begin).min();
         self.report.busy_since = first.filter(|_| is_full);
+        self.report.batch = self.per_request.saturating_mul(self.places());
     }
 
     fn tell(&self) {

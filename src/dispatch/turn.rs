@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     crash_points::{self, Point},
     domain::{AttemptToken, CredentialsVersion, DeliveryId, Reason},
-    gateway::{Message, Outcome, Verdict},
+    gateway::{Message, Outcome, Start, Verdict},
     store::{ClosingCause, LaneClosing, Neighbour, Settlement, Store, StoreError, Work},
 };
 
@@ -48,6 +48,8 @@ pub(super) struct Assignment {
 pub(super) struct Ended {
     /// How long the gateway took; `None` where nothing was handed over.
     pub(super) took: Option<Duration>,
+    /// Whether the gateway has taken the credentials, and nobody has rejected them since.
+    pub(super) proves_credentials: bool,
     pub(super) summary: Summary,
 }
 
@@ -55,19 +57,36 @@ impl Core {
     /// Hands over and records.
     pub(super) async fn turn(self: Arc<Self>, assignment: Assignment) -> Ended {
         crash_points::reach(Point::AfterAttemptRecord);
-        // The last look: what is on its way after this cannot be called back (decision 0004).
-        if !self.presenting.is_valid(assignment.permit) {
+        if !assignment.permit.is_valid() {
             return self.hold_back(assignment).await;
         }
-        let (outcomes, took) = self.submit(&assignment).await;
+        let (mut outcomes, mut took) = self.submit(&assignment).await;
         crash_points::reach(Point::AfterGatewayAnswer);
-        let summary = Summary::of(&outcomes, self.settings.credentials);
+        let was_revoked = !assignment.permit.is_valid();
+        if was_revoked {
+            outcomes.iter_mut().flatten().for_each(blame_the_rejection);
+        }
+        let is_unsent = |outcome: &Outcome| matches!(outcome, Outcome::NotSent { .. });
+        let summary = if was_revoked && outcomes.iter().flatten().all(is_unsent) {
+            took = None;
+            Summary::of_held_back()
+        } else {
+            Summary::of(&outcomes, self.settings.credentials)
+        };
+        // What was begun before a rejection proves nothing about the credentials after it.
+        let proves_credentials = !was_revoked && outcomes.iter().flatten().any(was_let_in);
         // Before the record, which takes time: a free place of the lane may be about to present the same.
         let rejection = matches!(summary.closing, Some(ClosingCause::Credentials(_)))
             .then(|| self.presenting.reject());
         self.record(assignment, outcomes, &summary).await;
-        drop(rejection);
-        Ended { took, summary }
+        if let Some(rejection) = rejection {
+            rejection.recorded();
+        }
+        Ended {
+            took,
+            proves_credentials,
+            summary,
+        }
     }
 
     /// Records that nothing was handed over, because the credentials have been rejected since the lease.
@@ -81,6 +100,7 @@ impl Core {
         self.record(assignment, outcomes, &summary).await;
         Ended {
             took: None,
+            proves_credentials: false,
             summary,
         }
     }
@@ -128,7 +148,12 @@ impl Core {
         let (mut told, mut took) = (Vec::new(), None);
         if !messages.is_empty() {
             let begin = self.clock.uptime();
-            told = self.settings.gateway.submit(&messages, start_within).await;
+            let start = Start {
+                within: start_within,
+                // Up to the first byte, connecting included; what is on its way cannot be called back (decision 0004).
+                unless: assignment.permit.revoked(),
+            };
+            told = self.settings.gateway.submit(&messages, &start).await;
             let duration = self.clock.uptime().saturating_sub(begin);
             notes::submitted(&self.settings.account, messages.len(), duration);
             took = Some(duration);
@@ -282,6 +307,22 @@ impl Summary {
             failure: Some(Reason::known(Reason::ATTEMPT_INTERRUPTED)),
             closing: None,
         }
+    }
+}
+
+/// Whether the gateway looked behind the log-in: it took the message, or said in its own code what is wrong with it.
+fn was_let_in(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted(_) => true,
+        Outcome::Rejected { code, verdict, .. } => code.is_some() && *verdict == Verdict::Message,
+        Outcome::NotSent { .. } | Outcome::Uncertain { .. } => false,
+    }
+}
+
+/// What was not sent because the request was taken back says so.
+fn blame_the_rejection(outcome: &mut Outcome) {
+    if let Outcome::NotSent { reason, .. } = outcome {
+        *reason = Reason::known(Reason::GATEWAY_CREDENTIALS_REJECTED);
     }
 }
 

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use self::gated_body::{Gate, GatedBody};
 pub use self::open_answer::OpenAnswer;
+use super::start::{Over, Start};
 
 /// Where a platform is and how much patience and memory it gets.
 #[derive(Clone)]
@@ -153,6 +154,8 @@ pub enum NotStarted {
     Tls,
     /// Time ran out while connecting.
     Timeout,
+    /// It was taken back while connecting.
+    GivenUp,
 }
 
 impl fmt::Display for NotStarted {
@@ -162,6 +165,7 @@ impl fmt::Display for NotStarted {
             Self::Connect => "no connection",
             Self::Tls => "TLS handshake failed",
             Self::Timeout => "time ran out while connecting",
+            Self::GivenUp => "it was taken back while connecting",
         })
     }
 }
@@ -251,16 +255,16 @@ impl HttpClient {
 
     /// Posts the body once and reads the whole answer, whatever its status.
     ///
-    /// Ends within the request time-out. Where no connection stands within `start_within`, nothing is written. The body is wiped from memory when it is dropped; copies in the buffers of the
-    /// connection are beyond reach.
+    /// Ends within the request time-out. Where no connection stands in time, or `start` is taken back before, nothing is written.
+    /// The body is wiped from memory when it is dropped; copies in the buffers of the connection are beyond reach.
     pub async fn post(
         &self,
         headers: HeaderMap,
         body: Zeroizing<Vec<u8>>,
-        start_within: Duration,
+        start: &Start,
     ) -> Result<Answer, ExchangeError> {
         let request = self.client.post(self.endpoint.clone()).headers(headers);
-        let result = match send(request, body, start_within).await {
+        let result = match send(request, body, start).await {
             Ok(response) => read(response, self.answer_limit_bytes).await,
             Err(error) => Err(error),
         };
@@ -285,16 +289,16 @@ impl HttpClient {
         patience: Duration,
     ) -> Result<OpenAnswer, ExchangeError> {
         let request = self.client.post(self.endpoint.clone()).headers(headers);
-        let response = send(request.timeout(patience), body, start_within).await?;
+        let response = send(request.timeout(patience), body, &start_within.into()).await?;
         Ok(OpenAnswer::new(response, self.answer_limit_bytes))
     }
 }
 
-/// Sends a request whose body is not begun later than `start_within` from now.
+/// Sends a request whose body is not begun later than `start` allows.
 async fn send(
     request: RequestBuilder,
     body: Zeroizing<Vec<u8>>,
-    start_within: Duration,
+    start: &Start,
 ) -> Result<Response, ExchangeError> {
     let gate = Arc::new(Gate::default());
     let body = GatedBody::new(body, Arc::clone(&gate));
@@ -302,10 +306,13 @@ async fn send(
     let sent = tokio::select! {
         biased;
         sent = &mut sending => sent,
-        () = tokio::time::sleep(start_within) => {
+        over = start.is_over() => {
             // Closed, the gate keeps the body back whatever the connection still does.
             if gate.close() {
-                let kind = NotStarted::Timeout;
+                let kind = match over {
+                    Over::TooLate => NotStarted::Timeout,
+                    Over::GivenUp => NotStarted::GivenUp,
+                };
                 return Err(ExchangeError::NotStarted { kind });
             }
             sending.await

@@ -17,6 +17,7 @@ mod report_address;
 pub mod rest;
 mod setup;
 pub mod soap;
+mod start;
 mod status_codes;
 mod xml;
 pub mod xml_rpc;
@@ -30,6 +31,7 @@ pub use self::{
     meanings::{CodeMap, CodeMeaning, Effect},
     number::{InternationalFormat, NumberForm},
     setup::GatewaySetupError,
+    start::Start,
 };
 use crate::domain::{
     DeliveryId, GatewayMessageId, Reason, Recipient, Report, SecretText, Sender,
@@ -145,11 +147,11 @@ pub trait Gateway: Send + Sync + fmt::Debug {
 
     /// Hands the messages over in one request and tells what became of each, in the same order.
     ///
-    /// Nothing is written once `start_within` has passed without a connection: the codes would come too late.
+    /// Nothing is written where no connection stands in time, or `start` is taken back before.
     ///
     /// Never fails as a whole: what goes wrong is an outcome of each message. Always ends: the adapter has its own
     /// time-outs.
-    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome>;
+    async fn submit(&self, messages: &[Message], start: &Start) -> Vec<Outcome>;
 
     /// The functions for certified messages, where the platform has them.
     fn certified(&self) -> Option<&dyn certified::CertifiedGateway> {

@@ -134,6 +134,7 @@ mod tests {
             (not_started(NotStarted::Connect), unreachable),
             (not_started(NotStarted::Tls), unreachable),
             (not_started(NotStarted::Timeout), unreachable),
+            (not_started(NotStarted::GivenUp), unreachable),
             (broken(Broken::Timeout, None), unknown),
             (broken(Broken::Connection, None), unknown),
             (broken(Broken::TruncatedAnswer, Some(200)), unknown),

@@ -287,8 +287,8 @@ fn content(request: &Request) -> Content {
 /// How the first of several ways is found.
 #[derive(Debug, Clone, Copy)]
 enum Draw {
-    /// For a code that will come: by a number from 0 to 99.
-    Lot(u8),
+    /// For a code that will come: by a number below [`routing::LOTS`].
+    Lot(u32),
     /// For one that will not: it can try no platform.
     Preview,
 }
@@ -296,7 +296,9 @@ enum Draw {
 impl Draw {
     /// By a number that nobody can foresee: of the delivery's random bits.
     fn of(delivery: DeliveryId) -> Self {
-        Self::Lot(delivery.as_bytes()[15] % 100)
+        // The last bits of an id are random (RFC 9562, 5.7).
+        let [.., a, b, c, d] = *delivery.as_bytes();
+        Self::Lot(u32::from_be_bytes([a, b, c, d]) % routing::LOTS)
     }
 }
 

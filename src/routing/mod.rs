@@ -16,7 +16,7 @@ use crate::domain::{
     OriginHost, Recipient, Region, Sender,
 };
 
-pub use drawing::draw;
+pub use drawing::{LOTS, draw};
 
 /// What an administration is to the routing of its codes.
 #[derive(Debug, Clone)]

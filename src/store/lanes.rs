@@ -167,10 +167,14 @@ impl LaneReport {
 
     /// How long one more delivery would take to be with the gateway, behind `waiting` others: what is left of the rest and
     /// of the request under way, then one request for each full batch ahead, and its own.
+    ///
+    /// A full lane whose oldest request has been under way for longer than was measured is believed to be that slow now.
     pub fn expected_wait(&self, waiting: u64, now: Timestamp) -> Duration {
         let until =
             |moment: Timestamp| Duration::try_from(moment.duration_since(now)).unwrap_or_default();
-        let latency = self.latency_at(now);
+        let age = self.busy_since.map(|begin| now.duration_since(begin));
+        let age = age.and_then(|age| Duration::try_from(age).ok());
+        let latency = self.latency_at(now).max(age.unwrap_or_default());
         let rest = self.rests_until.map_or(Duration::ZERO, until);
         let under_way = self
             .busy_since
@@ -310,6 +314,21 @@ mod tests {
             ..busy
         };
         assert_eq!(resting.expected_wait(0, now), SECOND * 6);
+    }
+
+    #[test]
+    fn the_longer_the_requests_of_a_full_lane_hang_the_longer_the_wait_is_thought_to_be() {
+        let begin = Timestamp::UNIX_EPOCH;
+        let hanging = LaneReport {
+            busy_since: Some(begin),
+            ..report()
+        };
+        for (seconds, expected) in [(0, 2), (1, 1), (3, 3), (10, 10)] {
+            let wait = hanging.expected_wait(0, begin + SECOND * seconds);
+            assert_eq!(wait, SECOND * expected, "{seconds}");
+        }
+        let wait = hanging.expected_wait(500, begin + SECOND * 10);
+        assert_eq!(wait, SECOND * 20, "one more batch is ahead");
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub async fn outcomes_of<G: Gateway>(
     let mut server = Server::new_async().await;
     let mock = answering(&mut server, path, status, body).await;
     let outcomes = gateway(&server.url())
-        .submit(&messages(count), Duration::MAX)
+        .submit(&messages(count), &Duration::MAX.into())
         .await;
     mock.assert_async().await;
     outcomes
@@ -103,7 +103,7 @@ pub async fn assert_one_message_in_a_request<G: Gateway>(
     // Nobody is asked.
     let idle = gateway("http://127.0.0.1:9");
     assert_eq!(idle.batch_limit().get(), 1);
-    assert!(idle.submit(&[], Duration::MAX).await.is_empty());
+    assert!(idle.submit(&[], &Duration::MAX.into()).await.is_empty());
 }
 
 /// A redirect is not followed; where nobody listens, nothing was sent.
@@ -114,7 +114,7 @@ pub async fn assert_redirected_and_unreachable<G: Gateway>(
     let found = outcome_of_redirect(&gateway, path).await;
     assert_eq!(found, [refused("GATEWAY_HTTP_307", None)]);
     let gateway = gateway(&closed_address());
-    let found = gateway.submit(&messages(1), Duration::MAX).await;
+    let found = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     assert_eq!(found, [not_sent("GATEWAY_UNREACHABLE", None)]);
 }
 
@@ -130,7 +130,7 @@ pub async fn outcome_of_redirect<G: Gateway>(
     let redirect = redirect.with_header("Location", "/elsewhere");
     let _redirect = redirect.create_async().await;
     let found = gateway(&server.url())
-        .submit(&messages(1), Duration::MAX)
+        .submit(&messages(1), &Duration::MAX.into())
         .await;
     elsewhere.assert_async().await;
     found
@@ -147,7 +147,7 @@ pub async fn outcome_of_html<G: Gateway>(
     let mock = mock.with_header("Content-Type", "text/html; charset=klingon");
     let _mock = mock.create_async().await;
     let gateway = gateway(&server.url());
-    gateway.submit(&messages(1), Duration::MAX).await
+    gateway.submit(&messages(1), &Duration::MAX.into()).await
 }
 
 /// An address at which nobody listens.

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use clave_otp::gateway::http::{
-    Answer, Broken, ExchangeError, HttpClient, HttpSettings, NotStarted,
+use clave_otp::gateway::{
+    Start,
+    http::{Answer, Broken, ExchangeError, HttpClient, HttpSettings, NotStarted},
 };
 use reqwest::header::HeaderMap;
 use rustls::{
@@ -48,7 +49,9 @@ fn client(port: u16) -> HttpClient {
 
 async fn post(client: &HttpClient, body: &str) -> Result<Answer, ExchangeError> {
     let body = Zeroizing::new(body.as_bytes().to_vec());
-    client.post(HeaderMap::default(), body, Duration::MAX).await
+    client
+        .post(HeaderMap::default(), body, &Duration::MAX.into())
+        .await
 }
 
 /// Reads one request to its last byte; `None` where the connection ends before.
@@ -181,8 +184,38 @@ async fn a_connection_that_stands_too_late_for_the_codes_sends_nothing() {
     let client = HttpClient::new(settings).unwrap();
     let body = Zeroizing::new(b"canary".to_vec());
     let start_within = Duration::from_millis(100);
-    let found = client.post(HeaderMap::default(), body, start_within).await;
+    let found = client
+        .post(HeaderMap::default(), body, &start_within.into())
+        .await;
     assert_eq!(found.unwrap_err(), not_started(NotStarted::Timeout));
+    drop(client);
+    let seen = joined(served).await;
+    assert!(!seen.windows(6).any(|window| window == b"canary"));
+}
+
+/// The account's credentials are rejected elsewhere while this request still connects.
+#[tokio::test]
+async fn a_request_that_is_taken_back_while_it_connects_presents_nothing() {
+    let (is_connecting, connects) = tokio::sync::oneshot::channel();
+    let (port, served) = server(|listener| {
+        let mut stream = accept(&listener);
+        let _ = is_connecting.send(());
+        let mut seen = Vec::new();
+        let _ = stream.read_to_end(&mut seen);
+        seen
+    });
+    let mut settings = settings("https", port);
+    settings.extra_ca_pem = Some(fixture("ca.pem"));
+    let client = HttpClient::new(settings).unwrap();
+    let start = Start::from(Duration::MAX);
+    let revoke = start.unless.clone();
+    tokio::spawn(async move {
+        connects.await.unwrap();
+        revoke.cancel();
+    });
+    let body = Zeroizing::new(b"canary".to_vec());
+    let found = client.post(HeaderMap::default(), body, &start).await;
+    assert_eq!(found.unwrap_err(), not_started(NotStarted::GivenUp));
     drop(client);
     let seen = joined(served).await;
     assert!(!seen.windows(6).any(|window| window == b"canary"));

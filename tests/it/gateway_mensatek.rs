@@ -203,7 +203,7 @@ async fn the_installation_can_give_numbers_a_meaning_but_not_success() {
     let mut settings = settings(&server.url());
     settings.codes = code_map(&[(-3, "TRY_LATER", Effect::Retry)]);
     let gateway = MensatekGateway::new(settings.clone()).unwrap();
-    let found = gateway.submit(&messages(1), Duration::MAX).await;
+    let found = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     assert_eq!(found, [not_sent("TRY_LATER", Some(-3))]);
     let meaning = |code| (code, "TRY_LATER", Effect::Retry);
     settings.codes = code_map(&[meaning(-3), meaning(9), meaning(2)]);
@@ -232,7 +232,7 @@ async fn the_last_answer_that_tells_the_credit_is_remembered() {
         (r#"{"Res":-5,"Cred":0}"#, 0.0),
     ] {
         let mock = answering(&mut server, PATH, 200, body).await;
-        gateway.submit(&messages(1), Duration::MAX).await;
+        gateway.submit(&messages(1), &Duration::MAX.into()).await;
         assert_eq!(gateway.credit(), Some(expected), "{body}");
         mock.remove_async().await;
     }
@@ -286,7 +286,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
             ..settings(&server.url())
         };
         let gateway = MensatekGateway::new(settings).unwrap();
-        let found = gateway.submit(&[message], Duration::MAX).await;
+        let found = gateway.submit(&[message], &Duration::MAX.into()).await;
         mock.assert_async().await;
         assert_eq!(found, [accepted()], "{file}");
     }
@@ -304,7 +304,7 @@ async fn a_text_with_a_tag_of_the_platform_is_never_sent() {
         "(FILE :2:a.pdf)",
     ] {
         let message = message("+34600000001", text, "217812");
-        let found = gateway.submit(&[message], Duration::MAX).await;
+        let found = gateway.submit(&[message], &Duration::MAX.into()).await;
         assert_eq!(found, [refused("TEXT_UNREPRESENTABLE", None)], "{text}");
     }
     mock.assert_async().await;
@@ -343,7 +343,7 @@ async fn settings_outcomes_notices_and_errors_print_no_secret() {
     let mut settings = settings(&server.url());
     settings.service = Service::Certified(contact());
     let gateway = MensatekGateway::new(settings.clone()).unwrap();
-    let outcomes = gateway.submit(&messages(1), Duration::MAX).await;
+    let outcomes = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     let mut printed = format!("{settings:?} {gateway:?} {outcomes:?}");
     for (content_type, file) in [
         (JSON, "callback-smsmasivo.json"),

@@ -152,7 +152,7 @@ async fn the_installation_can_give_codes_a_meaning() {
     let mut settings = settings(&server.url());
     settings.codes = code_map(&[(2000, "TRY_LATER", Effect::Retry)]);
     let gateway = RestGateway::new(settings.clone()).unwrap();
-    let found = gateway.submit(&messages(1), Duration::MAX).await;
+    let found = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     assert_eq!(found, [not_sent("TRY_LATER", Some(2000))]);
     settings.codes = code_map(&[(1000, "TRY_LATER", Effect::Retry)]);
     let refused = RestGateway::new(settings);
@@ -188,7 +188,7 @@ async fn the_operation_is_added_to_the_endpoint_unless_it_names_it() {
         let endpoint = format!("{}{endpoint}", server.url());
         settings.http = HttpSettings::new(endpoint.parse().unwrap());
         let gateway = RestGateway::new(settings).unwrap();
-        let found = gateway.submit(&messages(1), Duration::MAX).await;
+        let found = gateway.submit(&messages(1), &Duration::MAX.into()).await;
         mock.assert_async().await;
         assert_eq!(found, [accepted()], "{endpoint}");
     }
@@ -256,7 +256,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
             ..settings(&server.url())
         };
         let gateway = RestGateway::new(settings).unwrap();
-        let found = gateway.submit(&[message], Duration::MAX).await;
+        let found = gateway.submit(&[message], &Duration::MAX.into()).await;
         mock.assert_async().await;
         assert_eq!(found, [accepted()], "{file}");
     }
@@ -353,7 +353,7 @@ async fn settings_outcomes_reports_and_errors_print_no_secret() {
     let mut settings = settings(&server.url());
     settings.report_url = Some(REPORTS.parse().unwrap());
     let gateway = RestGateway::new(settings.clone()).unwrap();
-    let outcomes = gateway.submit(&messages(1), Duration::MAX).await;
+    let outcomes = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     let mut printed = format!("{settings:?} {gateway:?} {outcomes:?}");
     for file in ["callback-citizen-answer.json", "callback-wrong-type.json"] {
         let (found, answer) = read_callback(&gateway, "application/json", &golden(file));

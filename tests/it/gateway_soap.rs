@@ -170,7 +170,7 @@ async fn the_installation_can_give_codes_a_meaning() {
     let mut settings = settings(&server.url());
     settings.codes = code_map(&[(3000, "TRY_LATER", Effect::Retry)]);
     let gateway = SoapGateway::new(settings.clone()).unwrap();
-    let found = gateway.submit(&messages(1), Duration::MAX).await;
+    let found = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     assert_eq!(found, [not_sent("TRY_LATER", Some(3000))]);
     settings.codes = code_map(&[(1000, "TRY_LATER", Effect::Retry)]);
     let refused = SoapGateway::new(settings);
@@ -195,7 +195,7 @@ async fn a_request_carries_one_message() {
 #[tokio::test]
 async fn a_text_that_xml_cannot_carry_is_refused_without_asking_the_platform() {
     let text = message("+34600000001", "form\u{c}feed", "217812");
-    let found = reader().submit(&[text], Duration::MAX).await;
+    let found = reader().submit(&[text], &Duration::MAX.into()).await;
     assert_eq!(found, [refused("TEXT_UNREPRESENTABLE", None)]);
 }
 
@@ -251,7 +251,7 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
             ..settings(&server.url())
         };
         let gateway = SoapGateway::new(settings).unwrap();
-        let found = gateway.submit(&[message], Duration::MAX).await;
+        let found = gateway.submit(&[message], &Duration::MAX.into()).await;
         mock.assert_async().await;
         assert_eq!(found, [accepted()], "{file}");
     }
@@ -381,7 +381,7 @@ async fn settings_outcomes_reports_and_errors_print_no_secret() {
     let mut settings = settings(&server.url());
     settings.report_url = Some(REPORTS.parse().unwrap());
     let gateway = SoapGateway::new(settings.clone()).unwrap();
-    let outcomes = gateway.submit(&messages(1), Duration::MAX).await;
+    let outcomes = gateway.submit(&messages(1), &Duration::MAX.into()).await;
     let mut printed = format!("{settings:?} {gateway:?} {outcomes:?}");
     for file in ["callback-citizen-answer.xml", "callback-without-status.xml"] {
         let body = golden(file);

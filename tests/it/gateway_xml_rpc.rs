@@ -79,7 +79,7 @@ async fn the_installation_can_give_codes_a_meaning() {
         code: Some(-42),
         verdict: Verdict::Quota,
     };
-    let found = gateway.submit(&messages(2), Duration::MAX).await;
+    let found = gateway.submit(&messages(2), &Duration::MAX.into()).await;
     assert_eq!(found, [no_credit, not_sent("TRY_LATER", Some(17))]);
 }
 
@@ -98,7 +98,7 @@ async fn a_bare_zero_says_too_little_about_several_messages() {
     let mut server = Server::new_async().await;
     let _mock = answering(&mut server, PATH, 200, &zero).await;
     let found = gateway(&server.url())
-        .submit(&messages(1), Duration::MAX)
+        .submit(&messages(1), &Duration::MAX.into())
         .await;
     assert_eq!(found, [Outcome::Accepted(None)]);
 }
@@ -166,7 +166,7 @@ async fn a_redirect_is_not_followed() {
 async fn an_unreachable_platform_was_sent_nothing() {
     let url = closed_address();
     let gateway = XmlRpcGateway::new(settings(&url)).unwrap();
-    let found = gateway.submit(&messages(2), Duration::MAX).await;
+    let found = gateway.submit(&messages(2), &Duration::MAX.into()).await;
     assert_eq!(found, vec![not_sent("GATEWAY_UNREACHABLE", None); 2]);
 }
 
@@ -205,7 +205,9 @@ async fn the_request_is_written_byte_for_byte_as_agreed() {
         settings.encoding = encoding;
         settings.international_format = international_format;
         let gateway = XmlRpcGateway::new(settings).unwrap();
-        let found = gateway.submit(&special_messages("\n"), Duration::MAX).await;
+        let found = gateway
+            .submit(&special_messages("\n"), &Duration::MAX.into())
+            .await;
         mock.assert_async().await;
         assert_eq!(found[0], Outcome::Accepted(None), "{file}");
     }
@@ -223,7 +225,9 @@ async fn a_text_that_xml_cannot_carry_fails_alone() {
         .await;
     let batch = ["texto uno", "texto\u{c}dos", "texto tres"]
         .map(|text| message("+34600000001", text, "217812"));
-    let found = gateway(&server.url()).submit(&batch, Duration::MAX).await;
+    let found = gateway(&server.url())
+        .submit(&batch, &Duration::MAX.into())
+        .await;
     mock.assert_async().await;
     let expected = [
         Outcome::Accepted(None),
@@ -244,7 +248,7 @@ async fn a_request_never_carries_more_than_the_limit() {
     let mock = answering(&mut server, PATH, 200, body).await;
     let gateway = gateway(&server.url());
     assert_eq!(gateway.batch_limit().get(), 500);
-    let found = gateway.submit(&messages(501), Duration::MAX).await;
+    let found = gateway.submit(&messages(501), &Duration::MAX.into()).await;
     mock.assert_async().await;
     assert_eq!(found[..500], vec![Outcome::Accepted(None); 500]);
     assert_eq!(found[500..], [not_sent("GATEWAY_BATCH_LIMIT", None)]);
@@ -263,7 +267,7 @@ async fn settings_outcomes_and_errors_print_no_secret() {
     let mut printed = format!("{settings:?}");
     let gateway = XmlRpcGateway::new(settings.clone()).unwrap();
     let batch = messages(1);
-    let outcomes = gateway.submit(&batch, Duration::MAX).await;
+    let outcomes = gateway.submit(&batch, &Duration::MAX.into()).await;
     write!(printed, "{gateway:?} {outcomes:?} {batch:?}").unwrap();
 
     let mut with_user = settings.clone();

@@ -7,11 +7,11 @@ use clave_otp::{
     clock::Clock,
     dispatch::{LaneSettings, LawfulOn, Neighbour},
     domain::{AccountId, DeliveryId, DeliveryState},
-    store::{LaneReport, Store},
+    store::{LaneClosure, LaneReport, Store},
 };
 
 use crate::{
-    lane_places::{OneByOne, Story, accepted, lane, unreachable},
+    lane_places::{OneByOne, Story, accepted, lane, unreachable, wrong_login},
     store::{account, lawful, way},
 };
 
@@ -108,7 +108,18 @@ async fn with_a_well_neighbour() -> Story {
 }
 
 impl Story {
+    /// Moves the clock on in small steps until it is so: a lane that sends nothing looks once a second.
     async fn until_sent_by_second(&self, id: DeliveryId) {
+        let mut changes = self.store.changes().watch(id);
+        for _ in 0..1000 {
+            let delivery = self.store.delivery(id).await.unwrap().unwrap();
+            if delivery.state == DeliveryState::Sent {
+                break;
+            }
+            self.clock.advance(Duration::from_millis(100));
+            // The lane acts when it is woken; a step too many does no harm.
+            let _ = tokio::time::timeout(Duration::from_millis(10), changes.changed()).await;
+        }
         self.until_state(id, DeliveryState::Sent).await;
         let delivery = self.store.delivery(id).await.unwrap().unwrap();
         assert_eq!(delivery.account, second());
@@ -135,13 +146,72 @@ async fn a_hanging_request_delays_neither_the_rest_nor_the_codes_that_wait_behin
     let behind = story.accept_with(vec![way(&second())]).await;
     story.until_sent_by_second(behind).await;
     story.until_state(failing, DeliveryState::Accepted).await;
-    // And no other request tries the platform before that one has ended.
+    // And no other request tries the platform before that one has ended, long after the rest.
+    let presented = story.gateway.presented();
     story.clock.advance(Duration::from_secs(60));
-    story.gateway.until_under_way(1).await;
+    let another = story.accept_with(vec![way(&second())]).await;
+    story.until_sent_by_second(another).await;
+    assert_eq!(story.gateway.presented(), presented);
     story.gateway.answer_with(accepted());
     story.gateway.let_go();
     story.until_state(hangs, DeliveryState::Sent).await;
     story.advance_until(LaneReport::may_take_over).await;
+    story.dispatcher.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_hanging_request_is_handed_over_when_another_one_closes_the_account() {
+    let story = with_a_well_neighbour().await;
+    story.gateway.hang_next();
+    let hangs = story.accept().await;
+    story.gateway.until_under_way(1).await;
+    for under_way in 2..=4 {
+        story.accept().await;
+        story.gateway.until_under_way(under_way).await;
+    }
+    // All places are taken: these wait, and were never tried.
+    let waiting = [
+        story.accept_with(vec![way(&second())]).await,
+        story.accept_with(vec![way(&second())]).await,
+    ];
+    story.gateway.answer_with(wrong_login());
+    story.gateway.places.add_permits(3);
+    for id in waiting {
+        story.until_sent_by_second(id).await;
+    }
+    // One still hangs.
+    let report = story.until_report(|report| report.in_flight == 1).await;
+    assert_eq!(report.closed, Some(LaneClosure::CredentialsRejected));
+    assert_eq!(story.gateway.presented(), 5);
+    // An answer to what was begun before proves nothing: after a resume one request goes alone.
+    story.gateway.answer_with(accepted());
+    story.gateway.let_go();
+    story.until_state(hangs, DeliveryState::Sent).await;
+    story.until_report(|report| report.in_flight == 0).await;
+    story.store.resume_lane(account()).await.unwrap();
+    story.clock.advance(Duration::from_secs(10));
+    story.gateway.until_under_way(1).await;
+    let alone = story.until_report(|report| report.in_flight > 0).await;
+    assert_eq!(alone.in_flight, 1);
+    story.gateway.places.add_permits(100);
+    story.dispatcher.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_seen_although_every_request_hangs() {
+    let story = with_a_well_neighbour().await;
+    for under_way in 1..=4 {
+        story.accept().await;
+        story.gateway.until_under_way(under_way).await;
+    }
+    let waiting = story.accept_with(vec![way(&second())]).await;
+    let now = story.clock.now();
+    story.store.pause_lane(account(), now).await.unwrap();
+    story
+        .advance_until(|report| report.closed == Some(LaneClosure::Paused))
+        .await;
+    story.until_sent_by_second(waiting).await;
+    story.gateway.places.add_permits(4);
     story.dispatcher.drain().await;
 }
 

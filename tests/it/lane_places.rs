@@ -15,7 +15,7 @@ use clave_otp::{
     clock::{Clock, ManualClock},
     dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, DeliveryId, DeliveryState, GatewayMessageId, Reason},
-    gateway::{Gateway, Message, Outcome, Verdict},
+    gateway::{Gateway, Message, Outcome, Start, Verdict},
     store::{Acceptance, LaneReport, NewDelivery, Store, Way},
 };
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ impl OneByOne {
     }
 
     /// How often the credentials were presented.
-    fn presented(&self) -> usize {
+    pub fn presented(&self) -> usize {
         *self.presented.lock().unwrap()
     }
 
@@ -84,7 +84,7 @@ impl Gateway for OneByOne {
         NonZeroU32::MIN
     }
 
-    async fn submit(&self, messages: &[Message], _: Duration) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], _: &Start) -> Vec<Outcome> {
         assert_eq!(messages.len(), 1);
         // In one step: whoever sees the new count may let the others end at once.
         self.under_way.send_modify(|count| {
@@ -112,7 +112,7 @@ pub fn unreachable() -> Outcome {
     }
 }
 
-fn wrong_login() -> Outcome {
+pub fn wrong_login() -> Outcome {
     Outcome::Rejected {
         reason: Reason::known(Reason::GATEWAY_CREDENTIALS_REJECTED),
         code: Some(4001),

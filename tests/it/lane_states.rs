@@ -13,7 +13,7 @@ use clave_otp::{
     clock::{Clock, ManualClock},
     dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, Delivery, DeliveryId, DeliveryState, Reason},
-    gateway::{Gateway, Message, Outcome},
+    gateway::{Gateway, Message, Outcome, Start},
     store::{Acceptance, Store},
 };
 use jiff::Timestamp;
@@ -53,10 +53,10 @@ impl Gateway for Scripted {
         NonZeroU32::new(500).unwrap()
     }
 
-    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], start: &Start) -> Vec<Outcome> {
         let told = messages
             .iter()
-            .map(|message| (message.valid_for, start_within));
+            .map(|message| (message.valid_for, start.within));
         self.told.lock().unwrap().extend(told);
         self.clock.advance(self.took);
         self.batches

@@ -297,7 +297,10 @@ async fn every_number_of_sending_becomes_what_its_row_says() {
             let mut settings = settings(&server.url());
             settings.service = service;
             let gateway = MensatekGateway::new(settings).unwrap();
-            let found = gateway.submit(&messages(1), Duration::MAX).await.remove(0);
+            let found = gateway
+                .submit(&messages(1), &Duration::MAX.into())
+                .await
+                .remove(0);
             mock.assert_async().await;
             let told = match found {
                 Outcome::Accepted(_) => "accepted".to_owned(),
@@ -338,7 +341,9 @@ async fn fields_sent(function: &str, service: Service) -> BTreeSet<String> {
     settings.service = service;
     let gateway = MensatekGateway::new(settings).unwrap();
     let needs_unicode = message("+34600000001", "α", "217812");
-    gateway.submit(&[needs_unicode], Duration::MAX).await;
+    gateway
+        .submit(&[needs_unicode], &Duration::MAX.into())
+        .await;
     mock.assert_async().await;
     let sent = sent.lock().unwrap();
     sent.clone()

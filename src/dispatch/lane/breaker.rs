@@ -37,11 +37,11 @@ impl Lane {
             if left.is_zero() && self.under_way.is_empty() {
                 break;
             }
+            self.look_whether_closed().await;
             self.hand_over(Which::AllThatWait).await;
             let left = Some(left).filter(|left| !left.is_zero());
-            let again = self.hand_over_again();
-            let soonest = left.into_iter().chain(again).min();
-            self.wait(soonest, Wakes::ALL, stop).await;
+            let soonest = left.unwrap_or(AGAIN).min(AGAIN);
+            self.wait(Some(soonest), Wakes::TURNS, stop).await;
         }
         self.report.rests_until = None;
         self.tell();
@@ -52,10 +52,12 @@ impl Lane {
     pub(super) async fn probe(&mut self, stop: &CancellationToken) -> bool {
         while !stop.is_cancelled() {
             let came = if self.under_way.is_empty() {
-                self.look_for_a_message(stop).await
+                // What waits is taken; else the next new one is asked for, anew each time: the last one may have been refused.
+                self.step(NonZeroU32::MIN, NonZeroU32::MIN, Some(AGAIN), stop)
+                    .await
             } else {
                 self.hand_over(Which::AllThatWait).await;
-                self.wait(self.hand_over_again(), Wakes::ALL, stop).await
+                self.wait(self.hand_over_again(), Wakes::TURNS, stop).await
             };
             match came {
                 Step::Ended(ended) if ended.answered => {
@@ -73,24 +75,23 @@ impl Lane {
         false
     }
 
-    /// Takes a message that waits, or else asks for the next new one, anew each time: the last one may have been refused.
-    async fn look_for_a_message(&mut self, stop: &CancellationToken) -> Step {
-        self.report.probing = true;
-        self.tell();
-        let came = self
-            .step(NonZeroU32::MIN, NonZeroU32::MIN, Some(AGAIN), stop)
-            .await;
-        self.report.probing = false;
-        self.tell();
-        came
+    /// Whether a new code is wanted to try the gateway with.
+    pub(super) fn ask_for_a_probe(&mut self, probing: bool) {
+        if self.report.probing != probing {
+            self.report.probing = probing;
+            self.tell();
+        }
     }
 
     /// When to ask the others again, where there are any.
-    fn hand_over_again(&self) -> Option<Duration> {
+    pub(super) fn hand_over_again(&self) -> Option<Duration> {
         (!self.core.settings.neighbours.is_empty()).then_some(AGAIN)
     }
 
     /// Gives what waits, and cannot go out here now, to another account of the administration that is well.
+    ///
+    /// To look at all that waits is work for the store, on the thread that writes for every account: so a new code does not cause it,
+    /// but time and the news that another account has turned.
     pub(super) async fn hand_over(&self, which: Which) {
         let core = &self.core;
         let now = core.clock.now();

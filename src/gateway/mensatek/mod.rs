@@ -12,7 +12,6 @@ use std::{
     fmt,
     num::NonZeroU32,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,7 +22,7 @@ pub use self::certified::DownloadLimits;
 use self::wire::SendRequest;
 use super::{
     Callback, CallbackAnswer, CallbackRequest, CodeMap, Gateway, GatewaySetupError, Message,
-    Outcome,
+    Outcome, Start,
     certified::CertifiedGateway,
     http::{Answer, HttpClient, HttpSettings},
     outcomes::{of_failure, of_status, only_the_first, unknown, unrepresentable},
@@ -143,7 +142,7 @@ impl MensatekGateway {
         })
     }
 
-    async fn exchange(&self, message: &Message, start_within: Duration) -> Outcome {
+    async fn exchange(&self, message: &Message, start: &Start) -> Outcome {
         let text = message.text.expose();
         // The platform would put a file, a link or nothing in its place.
         if forms_a_tag(text) {
@@ -167,7 +166,7 @@ impl MensatekGateway {
         headers.insert(AUTHORIZATION, self.authorization.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        match self.http.post(headers, request, start_within).await {
+        match self.http.post(headers, request, start).await {
             Ok(answer) => self.outcome(&answer),
             Err(error) => of_failure(error),
         }
@@ -204,8 +203,8 @@ impl Gateway for MensatekGateway {
     }
 
     /// Those after the first are not sent.
-    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
-        only_the_first(messages, |message| self.exchange(message, start_within)).await
+    async fn submit(&self, messages: &[Message], start: &Start) -> Vec<Outcome> {
+        only_the_first(messages, |message| self.exchange(message, start)).await
     }
 
     /// `Cred` of the last answer that told it, in the platform's credits.

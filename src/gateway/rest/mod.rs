@@ -5,7 +5,7 @@
 
 mod wire;
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -18,7 +18,7 @@ use url::Url;
 use self::wire::{Notice, SubmitRequest};
 use super::{
     Callback, CallbackAnswer, CallbackRequest, CodeMap, ExpiryForm, Gateway, GatewaySetupError,
-    Message, NumberForm, Outcome, callbacks,
+    Message, NumberForm, Outcome, Start, callbacks,
     http::{Answer, ExchangeError, HttpClient, HttpSettings},
     number::phone,
     outcomes::{of_failure, of_status, only_the_first, unknown, unrepresentable},
@@ -99,7 +99,7 @@ impl RestGateway {
         })
     }
 
-    async fn exchange(&self, message: &Message, start_within: Duration) -> Outcome {
+    async fn exchange(&self, message: &Message, start: &Start) -> Outcome {
         let report_url = self.reports.as_ref();
         let report_url = report_url.map(|address| address.of(message.delivery));
         let Ok(body) = wire::submit_request(&SubmitRequest {
@@ -113,7 +113,7 @@ impl RestGateway {
         };
         tracing::debug!(request_bytes = body.len(), "request to the gateway");
         let headers = self.headers.clone();
-        let result = self.http.post(headers, body, start_within).await;
+        let result = self.http.post(headers, body, start).await;
         outcome(&result, &self.codes)
     }
 }
@@ -131,8 +131,8 @@ impl Gateway for RestGateway {
     }
 
     /// Those after the first are not sent.
-    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
-        only_the_first(messages, |message| self.exchange(message, start_within)).await
+    async fn submit(&self, messages: &[Message], start: &Start) -> Vec<Outcome> {
+        only_the_first(messages, |message| self.exchange(message, start)).await
     }
 
     fn read_callback(&self, request: &CallbackRequest<'_>) -> Option<(Callback, CallbackAnswer)> {

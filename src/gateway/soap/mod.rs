@@ -5,7 +5,7 @@
 
 mod wire;
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -18,7 +18,7 @@ use url::Url;
 use self::wire::{Notice, SubmitRequest};
 use super::{
     Callback, CallbackAnswer, CallbackRequest, CodeMap, ExpiryForm, Gateway, GatewaySetupError,
-    InternationalFormat, Message, NumberForm, Outcome, callbacks,
+    InternationalFormat, Message, NumberForm, Outcome, Start, callbacks,
     http::{Answer, ExchangeError, HttpClient, HttpSettings},
     number::phone,
     outcomes::{of_failure, of_status, only_the_first, rejected, unknown, unrepresentable},
@@ -101,7 +101,7 @@ impl SoapGateway {
         })
     }
 
-    async fn exchange(&self, message: &Message, start_within: Duration) -> Outcome {
+    async fn exchange(&self, message: &Message, start: &Start) -> Outcome {
         let text = message.text.expose();
         if !xml::is_carriable(text) {
             return unrepresentable();
@@ -118,7 +118,7 @@ impl SoapGateway {
         });
         tracing::debug!(request_bytes = body.len(), "request to the gateway");
         let headers = self.headers.clone();
-        let result = self.http.post(headers, body, start_within).await;
+        let result = self.http.post(headers, body, start).await;
         outcome(&result, &self.codes)
     }
 }
@@ -136,8 +136,8 @@ impl Gateway for SoapGateway {
     }
 
     /// Those after the first are not sent.
-    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
-        only_the_first(messages, |message| self.exchange(message, start_within)).await
+    async fn submit(&self, messages: &[Message], start: &Start) -> Vec<Outcome> {
+        only_the_first(messages, |message| self.exchange(message, start)).await
     }
 
     fn read_callback(&self, request: &CallbackRequest<'_>) -> Option<(Callback, CallbackAnswer)> {

@@ -6,7 +6,7 @@
 mod codes;
 mod wire;
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32};
 
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use self::wire::WireEncoding;
 use self::wire::WireMessage;
 use super::{
-    CodeMap, Gateway, GatewaySetupError, InternationalFormat, Message, NumberForm, Outcome,
+    CodeMap, Gateway, GatewaySetupError, InternationalFormat, Message, NumberForm, Outcome, Start,
     http::{Answer, ExchangeError, HttpClient, HttpSettings},
     number::phone,
     outcomes::{beyond_batch_limit, of_failure, of_status, unknown, unrepresentable},
@@ -87,7 +87,7 @@ impl XmlRpcGateway {
     }
 
     /// One request with messages that are known to fit; an outcome for each, in their order.
-    async fn exchange(&self, messages: &[&Message], start_within: Duration) -> Vec<Outcome> {
+    async fn exchange(&self, messages: &[&Message], start: &Start) -> Vec<Outcome> {
         // Nine digits in Spain: manual of the platform; confidence A.
         let form = NumberForm::National {
             abroad: self.international_format,
@@ -116,7 +116,7 @@ impl XmlRpcGateway {
             "request to the gateway"
         );
         let headers = self.headers.clone();
-        let result = self.http.post(headers, body, start_within).await;
+        let result = self.http.post(headers, body, start).await;
         outcomes(&result, messages.len(), &self.codes)
     }
 }
@@ -135,14 +135,14 @@ impl Gateway for XmlRpcGateway {
 
     /// A message whose text XML cannot carry is rejected alone; those beyond the limit are not sent. Where none is left,
     /// nothing is asked.
-    async fn submit(&self, messages: &[Message], start_within: Duration) -> Vec<Outcome> {
+    async fn submit(&self, messages: &[Message], start: &Start) -> Vec<Outcome> {
         let limit = usize::try_from(BATCH_LIMIT.get()).unwrap_or(usize::MAX);
         let fit = &messages[..messages.len().min(limit)];
         let carriable: Vec<&Message> = fit.iter().filter(|message| is_carriable(message)).collect();
         let mut exchanged = if carriable.is_empty() {
             Vec::new()
         } else {
-            self.exchange(&carriable, start_within).await
+            self.exchange(&carriable, start).await
         }
         .into_iter();
         let mut results = Vec::with_capacity(messages.len());
@@ -204,6 +204,8 @@ pub fn outcomes_of_body(body: &[u8], count: usize, codes: &CodeMap) -> Vec<Outco
 #[cfg(test)]
 mod tests {
     use reqwest::StatusCode;
+
+    use std::time::Duration;
 
     use super::*;
     use crate::{
@@ -341,9 +343,9 @@ mod tests {
             sender: Sender::Common,
             valid_for: Duration::from_secs(600),
         };
-        let found = gateway.submit(&[message], Duration::MAX).await;
+        let found = gateway.submit(&[message], &Duration::MAX.into()).await;
         assert_eq!(found.len(), 1);
         assert_eq!(brief(&found[0]), "rejected TEXT_UNREPRESENTABLE");
-        assert!(gateway.submit(&[], Duration::MAX).await.is_empty());
+        assert!(gateway.submit(&[], &Duration::MAX.into()).await.is_empty());
     }
 }

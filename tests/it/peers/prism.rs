@@ -147,7 +147,7 @@ async fn prism_takes_what_the_adapter_sends_and_each_of_its_answers_is_understoo
     for (example, expected) in &table {
         for service in [Service::Sms, certified()] {
             let gateway = MensatekGateway::new(prism.settings(service, example)).unwrap();
-            let found = gateway.submit(&[code()], Duration::MAX).await;
+            let found = gateway.submit(&[code()], &Duration::MAX.into()).await;
             assert_eq!(found, std::slice::from_ref(expected), "{example}");
             let credit = match *example {
                 "sent" | "not-sent" | "practice-bare-object" => Some(99.5),
@@ -174,7 +174,7 @@ async fn prism_refuses_a_validity_below_a_day_as_the_text_does() {
         let gateway = MensatekGateway::new(settings).unwrap();
         let mut message = code();
         message.valid_for = Duration::from_secs(minutes * 60);
-        let found = gateway.submit(&[message], Duration::MAX).await;
+        let found = gateway.submit(&[message], &Duration::MAX.into()).await;
         assert_eq!(found, [expected], "{minutes}");
     }
 }

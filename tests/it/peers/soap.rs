@@ -139,10 +139,12 @@ async fn zeep_understands_each_request_and_its_reports_are_understood() {
     .unwrap();
     let mut ids = Vec::new();
     for (message, _) in &planned {
-        ids.push(accepted(gateway.submit(std::slice::from_ref(message), Duration::MAX)).await);
+        ids.push(
+            accepted(gateway.submit(std::slice::from_ref(message), &Duration::MAX.into())).await,
+        );
     }
     let one = std::slice::from_ref(&last.0);
-    ids.push(accepted(by_moment.submit(one, Duration::MAX)).await);
+    ids.push(accepted(by_moment.submit(one, &Duration::MAX.into())).await);
     planned.push(last);
 
     for ((message, news), id) in planned.iter().zip(&ids) {
@@ -173,7 +175,7 @@ async fn a_wrong_password_is_what_zeep_reads_in_the_request() {
     settings.password = "another".into();
     let gateway = SoapGateway::new(settings).unwrap();
     let (message, _) = planned().remove(0);
-    let found = gateway.submit(&[message], Duration::MAX).await;
+    let found = gateway.submit(&[message], &Duration::MAX.into()).await;
     assert_eq!(found, [credentials(Some(4001))]);
     let received: Received = platform.stop();
     assert_eq!(

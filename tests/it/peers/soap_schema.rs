@@ -173,7 +173,7 @@ async fn written(
     .unwrap();
     for message in batch {
         let one = std::slice::from_ref(message);
-        gateway.submit(one, Duration::MAX).await;
+        gateway.submit(one, &Duration::MAX.into()).await;
     }
     // The channel's other end lives in the mock.
     let bodies: Vec<Vec<u8>> = bodies.try_iter().collect();

@@ -61,7 +61,7 @@ impl MensatekGateway {
         let headers = self.headers(&form, "application/json");
         let http = self.platform.below(function.address());
         let answer = http
-            .post(headers, form.body, START_WITHIN)
+            .post(headers, form.body, &START_WITHIN.into())
             .await
             .map_err(|error| not_answered(function, error))?;
         self.judge(function, answer.status.is_success(), &answer.body)
