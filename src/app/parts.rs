@@ -27,6 +27,7 @@ pub(super) fn grpc_limits(settings: &GrpcSettings) -> grpc::Limits {
         keepalive_interval: settings.keepalive_interval,
         keepalive_timeout: settings.keepalive_timeout,
         max_connections: settings.max_connections,
+        max_handshakes_per_source: settings.max_handshakes_per_source,
         max_concurrent_streams: settings.max_concurrent_streams,
         reflection: settings.reflection,
     }

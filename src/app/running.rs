@@ -178,6 +178,7 @@ fn serve_grpc(
     let connections = grpc::accept_within(
         grpc::ConnectionLimits {
             max_connections: limits.max_connections,
+            max_handshakes_per_source: limits.max_handshakes_per_source,
             arrival_timeout: limits.arrival_timeout,
             closing: closing.clone(),
         },

@@ -9,6 +9,7 @@ mod connections;
 mod convert;
 mod deliveries;
 mod entitlements;
+mod handshakes;
 mod identity;
 mod redacted;
 mod refusals;
@@ -55,6 +56,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Most connections at once (`grpc.max_connections`).
     pub max_connections: usize,
+    /// Most TLS handshakes at once from one source (`grpc.max_handshakes_per_source`).
+    pub max_handshakes_per_source: usize,
     /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
     pub max_concurrent_streams: u32,
     /// Whether reflection is served (`grpc.reflection`).
@@ -70,6 +73,7 @@ impl Default for Limits {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             max_connections: 1000,
+            max_handshakes_per_source: 16,
             max_concurrent_streams: 1024,
             reflection: true,
         }

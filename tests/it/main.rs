@@ -19,6 +19,7 @@ mod gateway_mensatek;
 mod gateway_rest;
 mod gateway_soap;
 mod gateway_xml_rpc;
+mod handshakes;
 mod kept_inputs;
 mod lane_breaker;
 mod lane_places;

@@ -19,36 +19,11 @@ use tonic::Code;
 
 use crate::support::{
     Files, TestApp,
-    pki::{Authority, CALLER, Pair},
+    pki::{Authority, CALLER, Pair, Pki},
     platform,
     process::BINARY,
     reason_of, request, soon,
 };
-
-/// The authorities of the server and of its callers, which need not be the same.
-struct Pki {
-    server: Authority,
-    callers: Authority,
-}
-
-impl Pki {
-    fn new() -> Self {
-        Self {
-            server: Authority::new("authority of servers"),
-            callers: Authority::new("authority of callers"),
-        }
-    }
-
-    fn write(&self, files: &Files) {
-        files.serve_tls(&self.server.server(), &self.callers);
-        files.call_as(&self.callers.caller(&[CALLER]), &self.server);
-    }
-
-    async fn start(&self) -> TestApp {
-        let clock = Arc::new(SystemClock::new());
-        TestApp::start_with(Script::new(), clock, |files| self.write(files)).await
-    }
-}
 
 /// What `openssl s_client` makes of the port.
 fn openssl(address: SocketAddr, arguments: &[&str]) -> Output {

@@ -114,6 +114,7 @@ async fn served_to(caller: &str, mut services: grpc::Services) -> Client {
     let address = listener.local_addr().unwrap();
     let limits = grpc::ConnectionLimits {
         max_connections: 10,
+        max_handshakes_per_source: 1,
         arrival_timeout: PATIENCE,
         closing: CancellationToken::new(),
     };
