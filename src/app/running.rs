@@ -25,6 +25,10 @@ use crate::{
 /// How often it is looked whether the last connection has let go of the store.
 const STORE_IS_FREE_EVERY: Duration = Duration::from_millis(5);
 
+/// What clients get to answer that their connections close, as a part of the grace time and at most: enough for what is under way
+/// over slow networks. One that has frozen would take the whole grace time, and the store would not be folded.
+const LAST_WORDS: (f64, Duration) = (0.1, Duration::from_secs(5));
+
 /// All that runs.
 struct Running {
     dispatcher: Dispatcher,
@@ -35,6 +39,7 @@ struct Running {
     health: HealthReporter,
     grpc: JoinHandle<()>,
     grpc_closing: CancellationToken,
+    grpc_cut: CancellationToken,
     http: Vec<JoinHandle<()>>,
     http_closing: CancellationToken,
     stopping: CancellationToken,
@@ -63,6 +68,7 @@ impl App {
         let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
         let stopping = self.services.stop.clone();
         let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
+        let grpc_cut = CancellationToken::new();
         let (ready, is_ready) = watch::channel(Readiness::Ready);
         let aliases = self.services.accounts.aliases().keep(stopping.clone());
         let (health, router) = with_health(self.services, self.limits).await?;
@@ -110,8 +116,14 @@ impl App {
             .chain(tls_keeper)
             .collect(),
             health,
-            grpc: serve_grpc(router, (self.grpc, tls), self.limits, grpc_closing.clone()),
+            grpc: serve_grpc(
+                router,
+                (self.grpc, tls),
+                self.limits,
+                (grpc_closing.clone(), grpc_cut.clone()),
+            ),
             grpc_closing,
+            grpc_cut,
             http: std::iter::once(tokio::spawn(pages))
                 .chain(reports)
                 .collect(),
@@ -127,7 +139,7 @@ impl Running {
     /// Ends in order: nothing new comes in, the lanes finish, the ports close, the store closes.
     ///
     /// While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any case a
-    /// little before the grace time is over, so that answers which are on their way get through.
+    /// little before the grace time is over, so that answers which are on their way get through; who does not take them is cut off.
     async fn stop(self) {
         self.stopping.cancel();
         let accounts = self.telling_accounts.await.unwrap_or_default();
@@ -138,7 +150,13 @@ impl Running {
         let _ = tokio::time::timeout(patience, self.dispatcher.drain()).await;
         readiness::tell_no_more(self.health, &accounts).await;
         self.grpc_closing.cancel();
-        let _ = self.grpc.await;
+        let mut grpc = self.grpc;
+        let last_words = self.grace.mul_f64(LAST_WORDS.0).min(LAST_WORDS.1);
+        if tokio::time::timeout(last_words, &mut grpc).await.is_err() {
+            tracing::info!("stop: clients that do not answer are cut off");
+            self.grpc_cut.cancel();
+            let _ = grpc.await;
+        }
         // Reports are taken as long as requests are under way: each of them may be about one.
         self.dispatcher.drain().await;
         self.http_closing.cancel();
@@ -173,7 +191,7 @@ fn serve_grpc(
     router: Router,
     (listener, tls): (TcpListener, Option<Arc<ServerTls>>),
     limits: grpc::Limits,
-    closing: CancellationToken,
+    (closing, cut): (CancellationToken, CancellationToken),
 ) -> JoinHandle<()> {
     let connections = grpc::accept_within(
         grpc::ConnectionLimits {
@@ -181,6 +199,7 @@ fn serve_grpc(
             max_handshakes_per_source: limits.max_handshakes_per_source,
             arrival_timeout: limits.arrival_timeout,
             closing: closing.clone(),
+            cut,
         },
         tls,
         listener,

@@ -2,37 +2,23 @@
 //!
 //! Must not know: what is said on them.
 
-use std::{
-    fmt,
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     task::JoinSet,
     time::{Sleep, sleep},
 };
-use tokio_rustls::server::TlsStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::Connected;
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    connection::{Arriving, Connection, Cut, Peer, Place, Transport},
     handshakes::{HandshakePlace, Handshakes},
     tls::{PeerCertificate, ServerTls},
 };
 use crate::telemetry::names;
-
-/// What every HTTP/2 client sends first: the preface of 24 bytes and the head of a SETTINGS frame (RFC 9113, 3.4).
-const BEGINNING_BYTES: usize = 24 + 9;
 
 /// Rest after an accept that failed, as for want of file descriptors.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
@@ -48,6 +34,8 @@ pub struct ConnectionLimits {
     pub arrival_timeout: Duration,
     /// Cancelled when the port closes: connections that have not begun to speak by then are not waited for.
     pub closing: CancellationToken,
+    /// Cancelled when no connection is waited for any more: whatever is still open then is cut off.
+    pub cut: CancellationToken,
 }
 
 struct Door {
@@ -120,6 +108,7 @@ impl Door {
                 place,
                 deadline: Box::pin(sleep(self.limits.arrival_timeout)),
                 closing: self.limits.closing.clone(),
+                cut: self.limits.cut.clone(),
             };
             let Some(tls) = &self.tls else {
                 return accepted.plain();
@@ -151,58 +140,6 @@ impl Door {
     }
 }
 
-/// The beginning of a connection, until it has arrived.
-struct Arriving {
-    missing_bytes: usize,
-    deadline: Pin<Box<Sleep>>,
-    closing: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Arriving {
-    fn begin(deadline: Pin<Box<Sleep>>, closing: CancellationToken) -> Self {
-        Self {
-            missing_bytes: BEGINNING_BYTES,
-            deadline,
-            closing: Box::pin(closing.cancelled_owned()),
-        }
-    }
-
-    /// Whether it is not waited for any more.
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        if self.closing.as_mut().poll(context).is_ready() {
-            return true;
-        }
-        let is_late = self.deadline.as_mut().poll(context).is_ready();
-        if is_late {
-            metrics::counter!(names::GRPC_ARRIVAL_TIMEOUTS).increment(1);
-        }
-        is_late
-    }
-}
-
-impl fmt::Debug for Arriving {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Arriving({} bytes missing)", self.missing_bytes)
-    }
-}
-
-/// One of the places for connections, until it is dropped.
-#[derive(Debug)]
-struct Place(#[allow(dead_code)] OwnedSemaphorePermit); // held, never read
-
-impl Place {
-    fn taken(permit: OwnedSemaphorePermit) -> Self {
-        metrics::gauge!(names::GRPC_CONNECTIONS).increment(1.0);
-        Self(permit)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        metrics::gauge!(names::GRPC_CONNECTIONS).decrement(1.0);
-    }
-}
-
 /// A connection that has its place and has said nothing yet.
 struct Accepted {
     stream: TcpStream,
@@ -211,6 +148,7 @@ struct Accepted {
     /// Until when its beginning must be there: one for all of it, so that a peer that is slow in one part has less for the next.
     deadline: Pin<Box<Sleep>>,
     closing: CancellationToken,
+    cut: CancellationToken,
 }
 
 impl Accepted {
@@ -255,6 +193,7 @@ impl Accepted {
                 certificate: Some(Arc::new(certificate)),
             },
             arriving: Some(Arriving::begin(self.deadline, self.closing)),
+            cut: Cut::by(self.cut),
             _place: self.place,
         })
     }
@@ -267,109 +206,8 @@ impl Accepted {
             },
             stream: Transport::Plain(self.stream),
             arriving: Some(Arriving::begin(self.deadline, self.closing)),
+            cut: Cut::by(self.cut),
             _place: self.place,
-        }
-    }
-}
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Where it is.
-    pub(super) address: Option<SocketAddr>,
-    /// What it has shown, where TLS is spoken.
-    pub(super) certificate: Option<Arc<PeerCertificate>>,
-}
-
-#[derive(Debug)]
-enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// A connection that holds one of the places.
-#[derive(Debug)]
-pub struct Connection {
-    stream: Transport,
-    peer: Peer,
-    arriving: Option<Arriving>,
-    _place: Place,
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
-        let Some(arriving) = &mut self.arriving else {
-            return read;
-        };
-        let read_bytes = buffer.filled().len() - before;
-        arriving.missing_bytes = arriving.missing_bytes.saturating_sub(read_bytes);
-        if arriving.missing_bytes == 0 {
-            self.arriving = None;
-        } else if arriving.is_over(context) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
@@ -379,7 +217,10 @@ mod tests {
     use std::pin::pin;
 
     use rustls::{ClientConfig, RootCertStore, pki_types::PrivateKeyDer};
-    use tokio::{io::AsyncReadExt as _, time::Instant};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        time::Instant,
+    };
     use tokio_rustls::{TlsConnector, client::TlsStream as ClientStream};
 
     use super::*;
@@ -433,6 +274,7 @@ mod tests {
             place: Place::taken(place),
             deadline: Box::pin(sleep(arrival_timeout)),
             closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
         };
         (accepted, client.unwrap())
     }
@@ -470,5 +312,33 @@ mod tests {
         let (_, connection, _client, handshakes) = greeted().await;
         let source = connection.peer.address.unwrap().ip();
         let _next = handshakes.take(source).unwrap();
+    }
+
+    /// Fails at once, though it could wait for its peer for ever.
+    async fn assert_is_cut(connection: Connection) {
+        let mut connection = pin!(connection);
+        let aborted = io::ErrorKind::ConnectionAborted;
+        let read = connection.read(&mut [0; 9]).await;
+        assert_eq!(read.unwrap_err().kind(), aborted);
+        let written = connection.write(b"x").await;
+        assert_eq!(written.unwrap_err().kind(), aborted);
+        assert_eq!(connection.flush().await.unwrap_err().kind(), aborted);
+        assert_eq!(connection.shutdown().await.unwrap_err().kind(), aborted);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_cut_off_waits_for_nobody() {
+        let (accepted, _client) = accepted(LONG).await;
+        let cut = accepted.cut.clone();
+        let mut connection = Box::new(accepted.plain());
+        {
+            // A peer that does not read: what is written stays here.
+            let full = async { while connection.write(&[0; 8192]).await.is_ok() {} };
+            let ((), ()) = tokio::join!(full, async {
+                tokio::task::yield_now().await;
+                cut.cancel();
+            });
+        }
+        assert_is_cut(*connection).await;
     }
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod answer;
 mod arrivals;
+mod connection;
 mod connections;
 mod convert;
 mod deliveries;
