@@ -392,3 +392,21 @@ async fn the_trial_certificates_work_as_printed_from_the_first_code_on() {
     stop.cancel();
     soon(service).await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_disk_that_hangs_on_a_file() {
+    let pki = Pki::new();
+    let app = pki.start().await;
+    let made = Command::new("mkfifo")
+        .arg(app.files.path("tls/pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let pipe = app.files.path("tls/ca.pem");
+    std::fs::rename(app.files.path("tls/pipe"), &pipe).unwrap();
+    // Opens when the service does.
+    let open = move || std::fs::File::options().write(true).open(pipe).unwrap();
+    let writer = soon(tokio::task::spawn_blocking(open)).await.unwrap();
+    app.stop().await;
+    // Never closed: nothing of the runtime may wait for the file either, or this test does not end.
+    std::mem::forget(writer);
+}
