@@ -56,6 +56,7 @@ mod store_ways;
 mod support;
 mod text_and_number;
 mod tls;
+mod tls_ends;
 mod unreported;
 mod vectors;
 mod watch_command;

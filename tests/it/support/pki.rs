@@ -56,6 +56,20 @@ impl Authority {
         Self::of(params, key, pem)
     }
 
+    /// The same key and name, with a certificate that ends then.
+    pub fn renewed_until(&self, name: &str, last_year: i32) -> String {
+        let params = authority_params(name, last_year);
+        params.self_signed(self.issuer.key()).unwrap().pem()
+    }
+
+    /// One that this one has signed.
+    pub fn below(&self, name: &str, last_year: i32) -> Self {
+        let params = authority_params(name, last_year);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self::of(params, key, pem)
+    }
+
     fn of(params: CertificateParams, key: KeyPair, pem: String) -> Self {
         Self {
             issuer: Issuer::new(params, key),
