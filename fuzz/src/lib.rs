@@ -1,8 +1,9 @@
-//! What must hold of any bytes that strangers and people write: an answer, a configuration, a request.
+//! What must hold of any bytes that strangers and people write: an answer, a configuration, a request, a certificate.
 //!
 //! Used twice: by the fuzz targets, and by `tests/it/kept_inputs.rs`, which plays the kept inputs on each run of the tests.
 
 pub mod callback;
+pub mod certificate;
 mod codes;
 pub mod configuration;
 mod mensatek;

@@ -1,5 +1,11 @@
 //! JSON and forms as Mensatek writes them, read without a line of the adapter: every value that may be meant by a name.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::Value;
 
 /// Every value that stands under a name, in any object of a text; names without regard to case.
@@ -11,9 +17,9 @@ impl Seen {
     pub fn of_objects(text: &str) -> Self {
         let mut seen = Self::default();
         for (at, _) in text.match_indices('{') {
-            let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>();
-            if let Some(Ok(object)) = values.next() {
-                seen.collect(&object);
+            let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Members>();
+            if let Some(Ok(members)) = values.next() {
+                seen.collect(members);
             }
         }
         seen
@@ -29,8 +35,8 @@ impl Seen {
         Self(pairs.collect())
     }
 
-    fn collect(&mut self, object: &Value) {
-        for (name, value) in object.as_object().into_iter().flatten() {
+    fn collect(&mut self, members: Members) {
+        for (name, value) in members.0 {
             let word = match value {
                 Value::String(text) => text.trim().to_owned(),
                 Value::Number(number) => number.to_string(),
@@ -57,6 +63,33 @@ impl Seen {
         self.under(names).any(|value| {
             value == word || number.as_ref().is_ok_and(|number| may_be(value, *number))
         })
+    }
+}
+
+/// The members of one object, all of them: a name may come twice, and a map would keep the last.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn grpc_limits(settings: &GrpcSettings, certified: &CertifiedSettings
         keepalive_interval: settings.keepalive_interval,
         keepalive_timeout: settings.keepalive_timeout,
         max_connections: settings.max_connections,
+        max_handshakes_per_source: settings.max_handshakes_per_source,
         max_concurrent_streams: settings.max_concurrent_streams,
         max_certified_message_bytes: certified.max_message_bytes,
         max_certified_calls: certified.max_calls,

@@ -4,6 +4,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -17,6 +18,7 @@ use super::{App, StartError, gauges, readiness, watching};
 use crate::{
     admin::{self, Readiness},
     certified::Certified,
+    clock::Clock,
     dispatch::Dispatcher,
     grpc::{self, ServerTls},
     http_port,
@@ -25,6 +27,10 @@ use crate::{
 
 /// How often it is looked whether the last connection has let go of the store.
 const STORE_IS_FREE_EVERY: Duration = Duration::from_millis(5);
+
+/// What clients get to answer that their connections close, as a part of the grace time and at most: enough for what is under way
+/// over slow networks. One that has frozen would take the whole grace time, and the store would not be folded.
+const LAST_WORDS: (f64, Duration) = (0.1, Duration::from_secs(5));
 
 /// All that runs.
 struct Running {
@@ -36,6 +42,7 @@ struct Running {
     health: HealthReporter,
     grpc: JoinHandle<()>,
     grpc_closing: CancellationToken,
+    grpc_cut: CancellationToken,
     http: Vec<JoinHandle<()>>,
     http_closing: CancellationToken,
     stopping: CancellationToken,
@@ -65,6 +72,7 @@ impl App {
         let dispatcher = Dispatcher::start(&shared, &self.clock, self.lanes);
         let stopping = self.services.stop.clone();
         let (grpc_closing, http_closing) = (CancellationToken::new(), CancellationToken::new());
+        let grpc_cut = CancellationToken::new();
         let (ready, is_ready) = watch::channel(Readiness::Ready);
         let aliases = self.services.accounts.aliases().keep(stopping.clone());
         let certified = self.services.certified.clone();
@@ -72,15 +80,14 @@ impl App {
         let forgetting =
             super::certified::forget(kept, self.clock.clone(), self.events_kept, stopping.clone());
         let (health, router) = with_health(self.services, self.limits).await?;
-        let telling = readiness::tell(self.store.clone(), ready, health.clone(), stopping.clone());
         let telling_accounts =
             readiness::tell_accounts(self.store.clone(), health.clone(), stopping.clone());
-        let probing = readiness::probe(self.store.clone(), self.clock.clone(), stopping.clone());
-        let gauges = gauges::keep(
-            shared.clone(),
+        let looking = look_after(
+            &self.store,
+            &self.clock,
             self.metrics.clone(),
-            self.clock.clone(),
-            stopping.clone(),
+            (health.clone(), ready),
+            &stopping,
         );
         let watching = watching::start(
             self.tailer,
@@ -105,20 +112,20 @@ impl App {
         Ok(Running {
             dispatcher,
             telling_accounts: tokio::spawn(telling_accounts),
-            background: [
-                tokio::spawn(telling),
-                tokio::spawn(probing),
-                tokio::spawn(gauges),
-                tokio::spawn(aliases),
-                watching,
-                forgetting,
-            ]
-            .into_iter()
-            .chain(tls_keeper)
-            .collect(),
+            background: [tokio::spawn(aliases), watching, forgetting]
+                .into_iter()
+                .chain(looking)
+                .chain(tls_keeper)
+                .collect(),
             health,
-            grpc: serve_grpc(router, (self.grpc, tls), self.limits, grpc_closing.clone()),
+            grpc: serve_grpc(
+                router,
+                (self.grpc, tls),
+                self.limits,
+                (grpc_closing.clone(), grpc_cut.clone()),
+            ),
             grpc_closing,
+            grpc_cut,
             http: std::iter::once(tokio::spawn(pages))
                 .chain(reports)
                 .collect(),
@@ -135,7 +142,7 @@ impl Running {
     /// Ends in order: nothing new comes in, the lanes finish, the ports close, the store closes.
     ///
     /// While the lanes finish, callers may still ask what became of their codes; then the port closes. It closes in any case a
-    /// little before the grace time is over, so that answers which are on their way get through.
+    /// little before the grace time is over, so that answers which are on their way get through; who does not take them is cut off.
     async fn stop(self) {
         self.stopping.cancel();
         let accounts = self.telling_accounts.await.unwrap_or_default();
@@ -146,7 +153,13 @@ impl Running {
         let _ = tokio::time::timeout(patience, self.dispatcher.drain()).await;
         readiness::tell_no_more(self.health, &accounts).await;
         self.grpc_closing.cancel();
-        let _ = self.grpc.await;
+        let mut grpc = self.grpc;
+        let last_words = self.grace.mul_f64(LAST_WORDS.0).min(LAST_WORDS.1);
+        if tokio::time::timeout(last_words, &mut grpc).await.is_err() {
+            tracing::info!("stop: clients that do not answer are cut off");
+            self.grpc_cut.cancel();
+            let _ = grpc.await;
+        }
         self.certified.drain().await;
         // Reports are taken as long as requests are under way: each of them may be about one.
         self.dispatcher.drain().await;
@@ -158,6 +171,23 @@ impl Running {
         drop(self.certified);
         close_store(self.store).await;
     }
+}
+
+/// Tells how the store and the lanes fare, and tries the store; each ends when the service stops.
+fn look_after(
+    store: &Arc<SqliteStore>,
+    clock: &Arc<dyn Clock>,
+    metrics: PrometheusHandle,
+    (health, ready): (HealthReporter, watch::Sender<Readiness>),
+    stopping: &CancellationToken,
+) -> [JoinHandle<()>; 3] {
+    let stop = || stopping.clone();
+    let shared: Arc<dyn Store> = store.clone();
+    [
+        tokio::spawn(readiness::tell(store.clone(), ready, health, stop())),
+        tokio::spawn(readiness::probe(store.clone(), clock.clone(), stop())),
+        tokio::spawn(gauges::keep(shared, metrics, clock.clone(), stop())),
+    ]
 }
 
 async fn with_health(
@@ -187,13 +217,15 @@ fn serve_grpc(
     router: Router,
     (listener, tls): (TcpListener, Option<Arc<ServerTls>>),
     limits: grpc::Limits,
-    closing: CancellationToken,
+    (closing, cut): (CancellationToken, CancellationToken),
 ) -> JoinHandle<()> {
     let connections = grpc::accept_within(
         grpc::ConnectionLimits {
             max_connections: limits.max_connections,
+            max_handshakes_per_source: limits.max_handshakes_per_source,
             arrival_timeout: limits.arrival_timeout,
             closing: closing.clone(),
+            cut,
         },
         tls,
         listener,

@@ -2,8 +2,9 @@
 //!
 //! Must not know: how TLS is spoken.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
@@ -54,7 +55,12 @@ impl Served {
             if sleeps_until_stop(&*clock, settings.reload_every, &stop).await {
                 return;
             }
-            let problem = match read(&settings).await {
+            // A stop does not wait for a disk that hangs.
+            let files = tokio::select! {
+                () = stop.cancelled() => return,
+                files = read(&settings) => files,
+            };
+            let problem = match files {
                 Ok(files) if files == used => None,
                 Ok(files) => match tls.replace(&material(&files)) {
                     Ok(()) => {
@@ -80,11 +86,20 @@ impl Served {
     }
 }
 
-/// Off the reactor: a disk may be slow.
+/// Off the reactor: a disk may be slow. Not one of the runtime's threads: those are waited for at its end, however long the disk
+/// takes.
 async fn read(settings: &TlsSettings) -> Result<TlsFiles, String> {
     let settings = settings.clone();
-    let read = tokio::task::spawn_blocking(move || settings.read()).await;
-    read.unwrap_or_else(|error| Err(error.to_string()))
+    let (tell, told) = oneshot::channel();
+    let started = thread::Builder::new().spawn(move || {
+        // Nobody listens any more where the service stops.
+        let _ = tell.send(settings.read());
+    });
+    if let Err(error) = started {
+        return Err(format!("grpc.tls: the files cannot be read ({error})"));
+    }
+    let unread = |_| Err("grpc.tls: the files cannot be read".to_owned());
+    told.await.unwrap_or_else(unread)
 }
 
 async fn sleeps_until_stop(clock: &dyn Clock, pause: Duration, stop: &CancellationToken) -> bool {

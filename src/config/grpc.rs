@@ -28,6 +28,7 @@ pub(super) struct RawGrpc {
     keepalive_interval_seconds: Option<u64>,
     keepalive_timeout_seconds: Option<u64>,
     max_connections: Option<u64>,
+    max_handshakes_per_source: Option<u64>,
     max_concurrent_streams: Option<u64>,
     default_deadline_ms: Option<u64>,
     shutdown_grace_seconds: Option<u64>,
@@ -60,6 +61,8 @@ pub struct GrpcSettings {
     pub keepalive_timeout: Duration,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Most TLS handshakes at a time from one source.
+    pub max_handshakes_per_source: usize,
     /// Most calls at a time on one connection.
     pub max_concurrent_streams: u32,
     /// Deadline of a call that brings none.
@@ -145,6 +148,11 @@ impl RawGrpc {
             max_connections: at.key("max_connections").number(
                 self.max_connections,
                 1000,
+                1..=65_535,
+            ),
+            max_handshakes_per_source: at.key("max_handshakes_per_source").number(
+                self.max_handshakes_per_source,
+                16,
                 1..=65_535,
             ),
             max_concurrent_streams: at.key("max_concurrent_streams").number(

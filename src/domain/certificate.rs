@@ -120,6 +120,13 @@ impl CertificateFacts {
     }
 }
 
+/// Until when a certificate is good, whatever else it says.
+pub fn end_of(der: &[u8]) -> Result<Timestamp, NotACertificate> {
+    let certificate: Certificate =
+        Certificate::from_der(der).map_err(|_| NotACertificate::Malformed)?;
+    Ok(moment(certificate.tbs_certificate().validity().not_after))
+}
+
 /// When the lists of revoked certificates in a PEM file are to be replaced by newer ones, the first of them; `None` where none
 /// says so.
 pub fn next_revocation_list(pem: &[u8]) -> Result<Option<Timestamp>, NotACertificate> {

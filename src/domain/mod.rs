@@ -19,7 +19,7 @@ mod sender;
 mod state;
 
 pub use caller::{Caller, Role, Scope};
-pub use certificate::{CertificateFacts, NotACertificate, Weakness, next_revocation_list};
+pub use certificate::{CertificateFacts, NotACertificate, Weakness, end_of, next_revocation_list};
 pub use code::{OneTimeCode, OneTimeCodeError, SecretText};
 pub use delivery::{Delivery, Encoding};
 pub use ids::{

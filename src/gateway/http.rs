@@ -3,26 +3,23 @@
 //! Must not know: what the bodies mean, accounts, retries. It tells one thing with care: whether the platform can have
 //! seen any of the request's body. Nothing is ever sent twice, redirected, or sent through a proxy.
 
+mod endpoint;
 mod gated_body;
 mod open_answer;
 mod tls;
 
-use std::{
-    error::Error as StdError,
-    fmt,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{error::Error as StdError, fmt, pin::pin, sync::Arc, time::Duration};
 
 use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
-use self::gated_body::{Gate, GatedBody};
 pub use self::open_answer::OpenAnswer;
+use self::{
+    endpoint::{check_endpoint, loopback_addresses},
+    gated_body::{Gate, GatedBody},
+};
 use super::start::{Over, Start};
 
 /// Where a platform is and how much patience and memory it gets.
@@ -333,39 +330,6 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// Tells whether the endpoint is plain HTTP, which only a loopback address may be.
-fn check_endpoint(settings: &HttpSettings) -> Result<bool, HttpSetupError> {
-    let endpoint = &settings.endpoint;
-    let has_extras = !endpoint.username().is_empty()
-        || endpoint.password().is_some()
-        || endpoint.fragment().is_some();
-    if has_extras {
-        return Err(HttpSetupError::Endpoint);
-    }
-    match endpoint.scheme() {
-        "https" => Ok(false),
-        "http" if settings.allow_plain_http_on_loopback && is_loopback(endpoint) => Ok(true),
-        "http" => Err(HttpSetupError::PlainHttp),
-        _ => Err(HttpSetupError::Endpoint),
-    }
-}
-
-fn is_loopback(endpoint: &Url) -> bool {
-    match endpoint.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn loopback_addresses() -> [SocketAddr; 2] {
-    [
-        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
-    ]
-}
-
 /// Reads the answer in pieces, so that a huge one is never held.
 async fn read(mut response: Response, limit_bytes: usize) -> Result<Answer, ExchangeError> {
     let status = response.status();
@@ -446,48 +410,6 @@ mod tests {
 
     fn settings(endpoint: &str) -> HttpSettings {
         HttpSettings::new(endpoint.parse().unwrap())
-    }
-
-    #[test]
-    fn plain_http_is_for_loopback_alone() {
-        for good in [
-            "https://gateway.test/x",
-            "http://127.0.0.1:8080/",
-            "http://127.8.9.1/",
-            "http://[::1]:8080/",
-            "http://localhost:8080/",
-        ] {
-            assert!(HttpClient::new(settings(good)).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://gateway.test/",
-            "http://192.0.2.1/",
-            "http://localhost.gateway.test/",
-            "http://[::ffff:127.0.0.1]/",
-        ] {
-            let result = HttpClient::new(settings(bad));
-            assert!(matches!(result, Err(HttpSetupError::PlainHttp)), "{bad}");
-        }
-        let mut strict = settings("http://127.0.0.1/");
-        strict.allow_plain_http_on_loopback = false;
-        assert!(matches!(
-            HttpClient::new(strict),
-            Err(HttpSetupError::PlainHttp)
-        ));
-    }
-
-    #[test]
-    fn an_endpoint_carries_no_credentials_and_is_http() {
-        for bad in [
-            "https://user:password@gateway.test/",
-            "https://user@gateway.test/",
-            "https://gateway.test/#x",
-            "ftp://gateway.test/",
-            "unix:/run/x",
-        ] {
-            let result = HttpClient::new(settings(bad));
-            assert!(matches!(result, Err(HttpSetupError::Endpoint)), "{bad}");
-        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use axum::{
 };
 use tonic::{Status, service::Routes};
 
-use super::{Services, answer::refuse, connections::Peer};
+use super::{Services, answer::refuse, connection::Peer};
 use crate::{
     domain::{Caller, Role},
     intake::Refusal,

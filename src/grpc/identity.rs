@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    connections::Peer,
+    connection::Peer,
     tls::{PeerCertificate, ServerTls},
 };
 use crate::{domain::Caller, intake::Refusal};

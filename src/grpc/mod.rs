@@ -6,10 +6,12 @@ mod accounts;
 mod answer;
 mod arrivals;
 mod certified;
+mod connection;
 mod connections;
 mod convert;
 mod deliveries;
 mod entitlements;
+mod handshakes;
 mod identity;
 mod redacted;
 mod refusals;
@@ -57,6 +59,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Most connections at once (`grpc.max_connections`).
     pub max_connections: usize,
+    /// Most TLS handshakes at once from one source (`grpc.max_handshakes_per_source`).
+    pub max_handshakes_per_source: usize,
     /// Most calls at once on one connection (`grpc.max_concurrent_streams`).
     pub max_concurrent_streams: u32,
     /// Most bytes of one request message about certified messages (`certified.max_message_bytes`).
@@ -76,6 +80,7 @@ impl Default for Limits {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             max_connections: 1000,
+            max_handshakes_per_source: 16,
             max_concurrent_streams: 1024,
             max_certified_message_bytes: 4 * 1024 * 1024,
             max_certified_calls: 16,

@@ -4,10 +4,8 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -29,7 +27,7 @@ use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-use crate::domain::{CertificateFacts, NotACertificate, Weakness, next_revocation_list};
+use crate::domain::{CertificateFacts, NotACertificate, Weakness, end_of, next_revocation_list};
 
 /// The contents of the files of `[grpc.tls]`, all PEM.
 pub struct TlsMaterial {
@@ -148,26 +146,27 @@ impl ServerTls {
 
     /// Whether the certificate is good at `now`, judged by the present material.
     pub(super) fn trusts(&self, peer: &PeerCertificate, now: Timestamp) -> bool {
-        if now >= peer.not_after {
-            return false;
-        }
         let current = self.current();
-        let generation = current.generation + 1;
-        if peer.trusted_by.load(Ordering::Acquire) == generation {
+        let mut trust = peer.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if trust.is_some_and(|trust| trust.generation == current.generation && now < trust.until) {
             return true;
         }
         let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let Some((own, between)) = peer.chain.split_first() else {
             return false;
         };
         let is_good = current
             .verifier
-            .verify_client_cert(own, between, now)
+            .verify_client_cert(own, between, at)
             .is_ok();
-        if is_good {
-            peer.trusted_by.store(generation, Ordering::Release);
-        }
+        let ends = peer.ends.iter().chain(&current.verifier.ends);
+        // What has ended already was of no use to the peer, or it would not be good.
+        let next = ends.copied().filter(|end| *end > now).min();
+        *trust = is_good.then_some(Trust {
+            generation: current.generation,
+            until: next.unwrap_or(now),
+        });
         is_good
     }
 
@@ -187,7 +186,7 @@ impl Current {
                 problem,
             })
         });
-        let verifier = Arc::new(Discreet(verifier(material)?));
+        let verifier = Arc::new(verifier(material)?);
         let key = PrivateKeyDer::from_pem_slice(&material.private_key)
             .map_err(|_| TlsProblem::PrivateKey)?;
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -241,22 +240,58 @@ fn pem_certificates(
     })
 }
 
-fn verifier(material: &TlsMaterial) -> Result<Arc<dyn ClientCertVerifier>, TlsProblem> {
+/// Judges callers' certificates. That of an authority is never looked at for its end by the verifier of rustls, which knows only
+/// its name and key: so there is one verifier for each time between two ends, with the authorities that are good then.
+fn verifier(material: &TlsMaterial) -> Result<Discreet, TlsProblem> {
     let unusable = |error: &dyn fmt::Display| TlsProblem::Authorities(error.to_string());
-    let mut roots = RootCertStore::empty();
-    for authority in pem_certificates(&material.client_authorities, "client_ca_file")? {
-        roots.add(authority).map_err(|error| unusable(&error))?;
-    }
+    let authorities = pem_certificates(&material.client_authorities, "client_ca_file")?;
+    let ends = CertificateFacts::from_pem(&material.client_authorities).map_err(|problem| {
+        TlsProblem::NotACertificate {
+            file: "client_ca_file",
+            problem,
+        }
+    })?;
     let lists: Result<Vec<_>, _> = material
         .revocations
         .as_deref()
         .map_or(Ok(Vec::new()), |pem| {
             CertificateRevocationListDer::pem_slice_iter(pem).collect()
         });
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-        .with_crls(lists.map_err(|error| unusable(&error))?)
-        .build()
-        .map_err(|error| unusable(&error))
+    let lists = lists.map_err(|error| unusable(&error))?;
+    let authorities: Vec<_> = ends
+        .iter()
+        .map(|facts| facts.not_after)
+        .zip(authorities)
+        .collect();
+    let mut ends: Vec<Timestamp> = authorities.iter().map(|(end, _)| *end).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let mut verifiers = Vec::with_capacity(ends.len());
+    for end in &ends {
+        let mut roots = RootCertStore::empty();
+        for (_, authority) in authorities.iter().filter(|(its_end, _)| its_end >= end) {
+            roots
+                .add(authority.clone())
+                .map_err(|error| unusable(&error))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .with_crls(lists.clone())
+            .build()
+            .map_err(|error| unusable(&error))?;
+        verifiers.push(verifier);
+    }
+    let any = verifiers
+        .first()
+        .cloned()
+        .ok_or(TlsProblem::NotACertificate {
+            file: "client_ca_file",
+            problem: NotACertificate::None,
+        })?;
+    Ok(Discreet {
+        ends,
+        verifiers,
+        any,
+    })
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -266,7 +301,24 @@ fn provider() -> Arc<CryptoProvider> {
 /// Checks everything that the verifier of rustls checks, and the strength of the key; tells a peer that it is refused and never why
 /// (rule 2.2).
 #[derive(Debug)]
-struct Discreet(Arc<dyn ClientCertVerifier>);
+struct Discreet {
+    /// When authorities expire, in order.
+    ends: Vec<Timestamp>,
+    /// For each end, the one that is used before it: with the authorities that are good until then.
+    verifiers: Vec<Arc<dyn ClientCertVerifier>>,
+    /// For what is the same in all of them.
+    any: Arc<dyn ClientCertVerifier>,
+}
+
+impl Discreet {
+    /// The one to judge by; `None` once all authorities have expired.
+    fn at(&self, now: UnixTime) -> Option<&dyn ClientCertVerifier> {
+        let is_over =
+            |end: &Timestamp| u64::try_from(end.as_second()).is_ok_and(|end| end <= now.as_secs());
+        let passed = self.ends.partition_point(is_over);
+        self.verifiers.get(passed).map(|verifier| &**verifier)
+    }
+}
 
 fn refused() -> rustls::Error {
     rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
@@ -286,7 +338,13 @@ impl ClientCertVerifier for Discreet {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let facts = CertificateFacts::from_der(own);
         if facts.is_ok_and(|facts| facts.weakness.is_none()) {
-            let verified = self.0.verify_client_cert(own, between, now);
+            let Some(judge) = self.at(now) else {
+                tracing::debug!(
+                    "grpc: a client's certificate was refused: all authorities have expired"
+                );
+                return Err(refused());
+            };
+            let verified = judge.verify_client_cert(own, between, now);
             verified.map_err(|error| {
                 tracing::debug!(%error, "grpc: a client's certificate was refused");
                 refused()
@@ -306,7 +364,7 @@ impl ClientCertVerifier for Discreet {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let verified = self
-            .0
+            .any
             .verify_tls12_signature(message, certificate, signature);
         verified.map_err(|_| refused())
     }
@@ -318,13 +376,13 @@ impl ClientCertVerifier for Discreet {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let verified = self
-            .0
+            .any
             .verify_tls13_signature(message, certificate, signature);
         verified.map_err(|_| refused())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.any.supported_verify_schemes()
     }
 }
 
@@ -333,20 +391,29 @@ impl ClientCertVerifier for Discreet {
 pub(super) struct PeerCertificate {
     chain: Vec<CertificateDer<'static>>,
     pub(super) names: Vec<Box<str>>,
-    not_after: Timestamp,
-    /// One more than the generation of the material that last found it good; 0 before.
-    trusted_by: AtomicU64,
+    /// When each certificate of the chain ends.
+    ends: Vec<Timestamp>,
+    /// Why it need not be verified anew; `None` where it must be.
+    trust: Mutex<Option<Trust>>,
+}
+
+/// By which material a certificate was found good, and until when that holds: until the next thing ends that it may rest on.
+#[derive(Debug, Clone, Copy)]
+struct Trust {
+    generation: u64,
+    until: Timestamp,
 }
 
 impl PeerCertificate {
-    /// The peer's own certificate first; `None` where there is none that can be read.
+    /// The peer's own certificate first; `None` where there is none, or one that cannot be read.
     pub(super) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let facts = CertificateFacts::from_der(chain.first()?).ok()?;
+        let ends: Result<Vec<_>, _> = chain.iter().map(|der| end_of(der)).collect();
         Some(Self {
             chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
             names: facts.names,
-            not_after: facts.not_after,
-            trusted_by: AtomicU64::new(0),
+            ends: ends.ok()?,
+            trust: Mutex::new(None),
         })
     }
 }

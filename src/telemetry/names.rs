@@ -50,6 +50,8 @@ pub const GATEWAY_REQUEST_SECONDS: &str = "clave_otp_gateway_request_seconds";
 pub const GATEWAY_BATCH_MESSAGES: &str = "clave_otp_gateway_batch_messages";
 /// Counter by `cause` (`timeout`, `refused`): TLS handshakes of the gRPC port that failed.
 pub const GRPC_HANDSHAKES_FAILED: &str = "clave_otp_grpc_handshakes_failed_total";
+/// Counter by `limit` (`source`, `all`): connections of the gRPC port turned away because too many TLS handshakes were under way.
+pub const GRPC_HANDSHAKES_TURNED_AWAY: &str = "clave_otp_grpc_handshakes_turned_away_total";
 /// Gauge by `file` (the key of the configuration): when what is in it expires, in seconds since 1970.
 pub const TLS_EXPIRES: &str = "clave_otp_tls_expiry_timestamp_seconds";
 /// Gauge: 1 while the files of `[grpc.tls]` have changed into something that cannot be used, so that the old ones are.

@@ -1,7 +1,7 @@
 //! How the service ends: it says so first, finishes or records what is under way, and is gone within its grace time.
 
 use std::{
-    io::{ErrorKind, Read as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::TcpStream,
 };
 
@@ -159,4 +159,29 @@ async fn connections_that_say_nothing_do_not_keep_the_service_from_ending() {
         let is_closed = matches!(closed, Ok(_) | Err(ErrorKind::ConnectionReset));
         assert!(is_closed, "{closed:?}");
     }
+}
+
+/// What every HTTP/2 client sends first: the preface and empty settings (RFC 9113, 3.4).
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_frozen_does_not_keep_the_service_from_ending_in_order() {
+    let (files, _simulator, _gate) = installation(600).await;
+    // The only other thing that would end it is far away.
+    let keys = "[grpc]\nkeepalive_interval_seconds = 3600";
+    files.change("service.toml", "[grpc]", keys);
+    let service = Process::start(&files).await;
+    let address = service.grpc.strip_prefix("http://").unwrap();
+    let mut frozen = TcpStream::connect(address).unwrap();
+    frozen.set_read_timeout(Some(PATIENCE)).unwrap();
+    frozen.write_all(HELLO).unwrap();
+    // Its settings: the connection is served. From now on the client answers nothing.
+    frozen.read_exact(&mut [0; 9]).unwrap();
+    service.signal("TERM");
+    let (status, log) = service.ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("UNCERTAIN"), "{log}");
+    assert!(log.contains("stop: clients that do not answer"), "{log}");
+    let left = files.path("data/clave-otp.db-wal");
+    assert!(!left.exists(), "the log of the store is folded");
 }

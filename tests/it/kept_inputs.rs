@@ -13,8 +13,8 @@ use proptest::{
 };
 
 use checks::{
-    callback, configuration, mensatek_answer, mensatek_callback, request, rest_answer, soap_answer,
-    xml_rpc_answer,
+    callback, certificate, configuration, mensatek_answer, mensatek_callback, request, rest_answer,
+    soap_answer, xml_rpc_answer,
 };
 
 /// The kept inputs of one target, with their names.
@@ -115,6 +115,11 @@ fn no_request_of_a_gateway_is_taken_for_more_than_it_says() {
 #[test]
 fn no_configuration_breaks_the_loader_or_gets_past_it() {
     assert_all("configuration", 500, configuration::check);
+}
+
+#[test]
+fn no_certificate_names_whom_it_does_not_name() {
+    assert_all("certificate", 3000, certificate::check);
 }
 
 #[test]

@@ -19,36 +19,11 @@ use tonic::Code;
 
 use crate::support::{
     Files, TestApp,
-    pki::{Authority, CALLER, Pair},
+    pki::{Authority, CALLER, Pair, Pki},
     platform,
     process::BINARY,
     reason_of, request, soon,
 };
-
-/// The authorities of the server and of its callers, which need not be the same.
-struct Pki {
-    server: Authority,
-    callers: Authority,
-}
-
-impl Pki {
-    fn new() -> Self {
-        Self {
-            server: Authority::new("authority of servers"),
-            callers: Authority::new("authority of callers"),
-        }
-    }
-
-    fn write(&self, files: &Files) {
-        files.serve_tls(&self.server.server(), &self.callers);
-        files.call_as(&self.callers.caller(&[CALLER]), &self.server);
-    }
-
-    async fn start(&self) -> TestApp {
-        let clock = Arc::new(SystemClock::new());
-        TestApp::start_with(Script::new(), clock, |files| self.write(files)).await
-    }
-}
 
 /// What `openssl s_client` makes of the port.
 fn openssl(address: SocketAddr, arguments: &[&str]) -> Output {
@@ -416,4 +391,22 @@ async fn the_trial_certificates_work_as_printed_from_the_first_code_on() {
     );
     stop.cancel();
     soon(service).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_disk_that_hangs_on_a_file() {
+    let pki = Pki::new();
+    let app = pki.start().await;
+    let made = Command::new("mkfifo")
+        .arg(app.files.path("tls/pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let pipe = app.files.path("tls/ca.pem");
+    std::fs::rename(app.files.path("tls/pipe"), &pipe).unwrap();
+    // Opens when the service does.
+    let open = move || std::fs::File::options().write(true).open(pipe).unwrap();
+    let writer = soon(tokio::task::spawn_blocking(open)).await.unwrap();
+    app.stop().await;
+    // Never closed: nothing of the runtime may wait for the file either, or this test does not end.
+    std::mem::forget(writer);
 }

@@ -116,8 +116,10 @@ async fn served_to(caller: &str, mut services: grpc::Services) -> Client {
     let address = listener.local_addr().unwrap();
     let limits = grpc::ConnectionLimits {
         max_connections: 10,
+        max_handshakes_per_source: 1,
         arrival_timeout: PATIENCE,
         closing: CancellationToken::new(),
+        cut: CancellationToken::new(),
     };
     tokio::spawn(router.serve_with_incoming(grpc::accept_within(limits, None, listener)));
     Client::connect(format!("http://{address}")).await.unwrap()

@@ -1,12 +1,15 @@
 //! Authorities and certificates for the stories of TLS.
 
+use std::sync::Arc;
+
+use clave_otp::{clock::SystemClock, simulator::Script};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
-use super::Files;
+use super::{Files, TestApp};
 
 /// Good for as long as these stories will be told.
 const LAST_YEAR: i32 = 2099;
@@ -15,7 +18,7 @@ const LAST_YEAR: i32 = 2099;
 pub struct Pair {
     pub certificate: String,
     pub key: String,
-    serial: u64,
+    pub serial: u64,
 }
 
 pub struct Authority {
@@ -33,13 +36,41 @@ fn params(name: &str, last_year: i32) -> CertificateParams {
     params
 }
 
+fn authority_params(name: &str, last_year: i32) -> CertificateParams {
+    let mut params = params(name, last_year);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let mut params = params(name, LAST_YEAR);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Self::until(name, LAST_YEAR)
+    }
+
+    /// One whose own certificate ends with the first day of that year.
+    pub fn until(name: &str, last_year: i32) -> Self {
+        let params = authority_params(name, last_year);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
+        Self::of(params, key, pem)
+    }
+
+    /// The same key and name, with a certificate that ends then.
+    pub fn renewed_until(&self, name: &str, last_year: i32) -> String {
+        let params = authority_params(name, last_year);
+        params.self_signed(self.issuer.key()).unwrap().pem()
+    }
+
+    /// One that this one has signed.
+    pub fn below(&self, name: &str, last_year: i32) -> Self {
+        let params = authority_params(name, last_year);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self::of(params, key, pem)
+    }
+
+    fn of(params: CertificateParams, key: KeyPair, pem: String) -> Self {
         Self {
             issuer: Issuer::new(params, key),
             pem,
@@ -96,6 +127,41 @@ impl Authority {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+}
+
+/// The authorities of the server and of its callers, which need not be the same.
+pub struct Pki {
+    pub server: Authority,
+    pub callers: Authority,
+}
+
+impl Pki {
+    pub fn new() -> Self {
+        Self {
+            server: Authority::new("authority of servers"),
+            callers: Authority::new("authority of callers"),
+        }
+    }
+
+    /// Serves with TLS and calls as the caller that the installation knows.
+    pub fn write(&self, files: &Files) {
+        files.serve_tls(&self.server.server(), &self.callers);
+        files.call_as(&self.callers.caller(&[CALLER]), &self.server);
+    }
+
+    pub async fn start(&self) -> TestApp {
+        self.start_with("").await
+    }
+
+    /// The same with these keys in `[grpc]`.
+    pub async fn start_with(&self, keys: &str) -> TestApp {
+        let clock = Arc::new(SystemClock::new());
+        TestApp::start_with(Script::new(), clock, |files| {
+            self.write(files);
+            files.change("service.toml", "[grpc]", &format!("[grpc]\n{keys}"));
+        })
+        .await
     }
 }
 
