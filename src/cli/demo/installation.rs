@@ -24,6 +24,11 @@ pub(super) const BARCELONA: &str = "L01080193";
 pub(super) const SEVILLA: &str = "L01410917";
 /// The administration with two accounts, of which the first cannot be reached.
 pub(super) const ORGANISMO: &str = "EA0012345";
+/// The administration whose account is one of Mensatek.
+pub(super) const AVISOS: &str = "EA0012346";
+/// That account, and its API user.
+pub(super) const AVISOS_ACCOUNT: &str = "avisos-mensatek";
+pub(super) const AVISOS_LOGIN: &str = "avisos@demo.test";
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1/";
 /// A number that the simulated platform rejects, in its own nine digits.
@@ -55,7 +60,7 @@ directory = "administrations"
 name = "demo"
 loopback = true
 administrations = ["*"]
-roles = ["sender"]
+roles = ["sender", "operator", "certified"]
 "#;
 
 struct Sample {
@@ -129,7 +134,15 @@ const TWO_ACCOUNTS: [SampleAccount; 2] = [
     },
 ];
 
-const SAMPLES: [Sample; 4] = [
+const AVISOS_SAMPLE: SampleAccount = SampleAccount {
+    id: AVISOS_ACCOUNT,
+    protocol: "mensatek",
+    api_user: AVISOS_LOGIN,
+    senders: ["ClaveAvisos", "ClaveAviso2"],
+    ..COMMON
+};
+
+const SAMPLES: [Sample; 5] = [
     Sample {
         dir3: MADRID,
         name: "Ayuntamiento de Madrid",
@@ -157,6 +170,13 @@ const SAMPLES: [Sample; 4] = [
         nif: "Q2826000H",
         alias: "ClaveOrg",
         accounts: &TWO_ACCOUNTS,
+    },
+    Sample {
+        dir3: AVISOS,
+        name: "Organismo de avisos",
+        nif: "Q2826000H",
+        alias: "ClaveAvisos",
+        accounts: &[AVISOS_SAMPLE],
     },
 ];
 
@@ -220,7 +240,7 @@ default_language = "es"
 alias = "{alias}"
 status = "inscribed"
 inscribed_on = 2026-08-03
-enabled_gateways = ["mensajeria-negocios"]
+enabled_gateways = ["mensajeria-negocios", "mensatek"]
 "#
         )
     }
@@ -240,13 +260,21 @@ impl SampleAccount {
             (false, _) => NOWHERE.to_owned(),
             (true, "soap") => platform.soap_endpoint(),
             (true, "rest") => platform.rest_base(),
+            (true, "mensatek") => platform.mensatek_base(),
             (true, _) => platform.endpoint(),
+        };
+        let gateway = match *protocol {
+            "mensatek" => {
+                "gateway = \"mensatek\"\ncontact_name = \"Organismo de avisos\"\ncontact_phone = \"900000000\"\n\
+                 contact_nif = \"Q2826000H\""
+                    .to_owned()
+            }
+            protocol => format!("gateway = \"mensajeria-negocios\"\nprotocol = \"{protocol}\""),
         };
         format!(
             r#"[[accounts]]
 id = "{id}"
-gateway = "mensajeria-negocios"
-protocol = "{protocol}"
+{gateway}
 endpoint = "{endpoint}"
 api_user = "{api_user}"
 password_file = "../secrets/{id}.password"

@@ -2,6 +2,7 @@
 //!
 //! Real configuration files, the embedded store, a simulated platform on a socket, the service, and real gRPC calls.
 
+mod certificate;
 mod installation;
 mod scenes;
 
@@ -15,7 +16,6 @@ use super::signals::Signals;
 use crate::{
     app::App,
     clock::{Clock, SystemClock},
-    grpc::proto::delivery_service_client::DeliveryServiceClient,
     simulator::Simulator,
     telemetry::logs,
 };
@@ -64,6 +64,7 @@ impl DemoArgs {
         println!("  simulated platform   {}", simulator.endpoint());
         println!("                       {}", simulator.soap_endpoint());
         println!("                       {}", simulator.rest_endpoint());
+        println!("                       {}", simulator.mensatek_base());
         println!("  service (gRPC)       http://{address}");
         println!("  health and metrics   http://{admin}/ready, http://{admin}/metrics");
         println!("  configuration        {}\n", installation.path().display());
@@ -109,8 +110,7 @@ impl DemoArgs {
             .connect()
             .await
             .map_err(|error| error.to_string())?;
-        let mut client = DeliveryServiceClient::new(channel);
-        scenes::play_all(&mut client, simulator).await
+        scenes::play_all(&channel, simulator).await
     }
 }
 

@@ -6,7 +6,8 @@ use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use super::installation::{BARCELONA, MADRID, ORGANISMO, SEVILLA};
+use super::certificate;
+use super::installation::{AVISOS, BARCELONA, MADRID, ORGANISMO, SEVILLA};
 use crate::{
     clock::{Clock as _, SystemClock},
     grpc::proto::{
@@ -60,7 +61,7 @@ const fn delivered_on(account: &'static str, sender: &'static str) -> Expected {
     }
 }
 
-const SCENES: [Scene; 7] = [
+const SCENES: [Scene; 8] = [
     Scene {
         title: "A Spanish number, from the administration's alias",
         administration: MADRID,
@@ -122,13 +123,23 @@ const SCENES: [Scene; 7] = [
         purpose: Purpose::Login,
         expected: delivered_on("accounts/organismo-rest", "217812"),
     },
+    Scene {
+        title: "Through Mensatek, which reports that the handset has it",
+        administration: AVISOS,
+        recipient: "+34600000008",
+        language: "es",
+        purpose: Purpose::Login,
+        expected: delivered_on("accounts/avisos-mensatek", "ClaveAvisos"),
+    },
 ];
 
-/// Messages that reach the platform: all scenes but the refused one; the repeat adds none.
-const MESSAGES_EXPECTED: usize = 6;
+/// Messages that reach the platform: all scenes but the refused one, and the contract; the repeat adds none.
+const MESSAGES_EXPECTED: usize = 8;
 
 /// Plays each scene, then repeats the first; tells whether all went as it should.
-pub(super) async fn play_all(client: &mut Client, simulator: &Simulator) -> Result<bool, String> {
+pub(super) async fn play_all(channel: &Channel, simulator: &Simulator) -> Result<bool, String> {
+    certificate::enter_callback(channel, simulator).await?;
+    let client = &mut DeliveryServiceClient::new(channel.clone());
     let mut as_it_should = true;
     let first_request = SCENES[0].request();
     for (number, scene) in SCENES.iter().enumerate() {
@@ -145,6 +156,7 @@ pub(super) async fn play_all(client: &mut Client, simulator: &Simulator) -> Resu
         SCENES.len() + 1
     );
     as_it_should &= repeat(client, first_request).await?;
+    as_it_should &= certificate::play(SCENES.len() + 2, channel, simulator).await?;
     as_it_should &= tell_what_the_platform_saw(simulator);
     Ok(as_it_should)
 }
@@ -296,7 +308,7 @@ fn tell_what_the_platform_saw(simulator: &Simulator) -> bool {
     as_it_should
 }
 
-fn verdict(as_it_should: bool) {
+pub(super) fn verdict(as_it_should: bool) {
     println!(
         "   {}\n",
         if as_it_should {
