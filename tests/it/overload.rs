@@ -72,7 +72,7 @@ async fn a_message_that_is_too_long_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_are_too_long_are_refused_and_the_connection_goes_on() {
+async fn headers_that_are_too_long_are_refused_and_the_service_goes_on() {
     let mut app = app_with(Script::new(), "[grpc]", "max_header_bytes = 4096").await;
     // A little too long, which is told; and so long that the transport does not take it in.
     for length in [6_000, 60_000] {
@@ -85,7 +85,18 @@ async fn headers_that_are_too_long_are_refused_and_the_connection_goes_on() {
             assert!(refused.message().contains("4096"), "{}", refused.message());
         }
     }
-    assert_works(&mut app).await;
+    // The transport may end a connection whose headers go on and on while it refuses them: then its client opens another one.
+    // An answer may be lost with the old one, so it asks again with the same request id.
+    let asked = request();
+    let works = async {
+        loop {
+            if let Ok(created) = app.create(asked.clone()).await {
+                return created.delivery.unwrap().name;
+            }
+        }
+    };
+    let name = soon(works).await;
+    assert_eq!(app.follow(&name).await.1.state(), DeliveryState::Sent);
     let ledger = app.simulator.ledger().clone();
     app.stop().await;
     assert_eq!(ledger.message_count(), 1);
