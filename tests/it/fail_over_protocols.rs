@@ -1,5 +1,5 @@
 //! Fail-over between protocols, both ways: what SOAP cannot send goes out over REST and the other way round, each in its own
-//! form, and the report of the account that sent it settles it.
+//! form, and the report of the account that sent it settles it. And between the two platforms, where an alias is kept.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,8 +14,8 @@ use clave_otp::{
 };
 
 use crate::{
-    reported::speak,
-    support::{Files, PASSWORD, TestApp, request, request_to},
+    reported::{speak, until},
+    support::{Files, PASSWORD, TestApp, request, request_to, soon},
 };
 
 const FILE: &str = "administrations/madrid.toml";
@@ -132,6 +132,55 @@ async fn what_one_protocol_cannot_send_goes_out_over_the_other_in_its_own_form()
         assert_eq!(
             Some(&*delivery.gateway_message_id),
             sent[0].message_id.as_deref()
+        );
+    }
+}
+
+/// The two platforms between which an alias is kept, byte for byte, where its record lists both.
+#[tokio::test(flavor = "multi_thread")]
+async fn between_the_two_platforms_a_code_keeps_the_alias_that_is_enabled_for_both() {
+    let alias = Sender::parse("ClaveMadrid").unwrap();
+    for (gateways, sender) in [
+        ("[\"mensajeria-negocios\", \"mensatek\"]", "ClaveMadrid"),
+        // Enabled for one alone it goes nowhere else: the code waits.
+        ("[\"mensajeria-negocios\"]", ""),
+    ] {
+        let accounts =
+            Accounts::listed([Account::new(SECOND_LOGIN, PASSWORD.into(), [alias.clone()])]);
+        let options =
+            SimulatorOptions::new(accounts, Arc::new(SystemClock::new())).keep_all_messages();
+        let there = Simulator::start(([127, 0, 0, 1], 0).into(), options).await;
+        let there = there.unwrap();
+        let unwell = Script::new().on(Match::always(), Action::Code(4006));
+        let mut app = TestApp::start_with(unwell, Arc::new(SystemClock::new()), |files| {
+            let second = format!(
+                "[[accounts]]\nid = \"madrid-two\"\ngateway = \"mensatek\"\napi_user = \"{SECOND_LOGIN}\"\n\
+                 password_file = \"../madrid.password\"\nsenders = [\"ClaveMadrid\"]\nendpoint = \"{}\"\n\n[[aliases]]",
+                there.mensatek_base()
+            );
+            files.change(FILE, "[[aliases]]", &second);
+            files.change(FILE, "[\"mensajeria-negocios\"]", gateways);
+            speak(files, "soap");
+        })
+        .await;
+        let accepted = app.accepted(request()).await;
+        if sender.is_empty() {
+            soon(app.simulator.ledger().until_messages(1)).await;
+            assert_eq!(there.ledger().request_count(), 0);
+            let waits = app.get(&accepted.name).await;
+            assert_eq!(waits.account, "accounts/madrid-mn");
+            continue;
+        }
+        // Mensatek calls an address that its panel holds, and nobody has entered one: SENT is all that can be known.
+        let sent = until(&mut app, &accepted.name, DeliveryState::Sent).await;
+        assert_eq!(
+            way(&sent),
+            ("accounts/madrid-two", sender, DeliveryState::Sent)
+        );
+        let sent = there.ledger().messages();
+        assert_eq!(
+            wire(&sent[0]),
+            (Protocol::Mensatek, "34600000001", "ClaveMadrid")
         );
     }
 }
