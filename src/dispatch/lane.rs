@@ -292,6 +292,7 @@ impl Lane {
                 report_deadline: self.core.rules.report_deadline(now),
             })
             .await?;
+        notes::unlawful(&self.core.settings.account, leased.unlawful);
         if leased.closed != self.report.closed {
             // Whoever opened it may have changed the password, or may hope for the best: again one at a time at first.
             self.is_known_there = false;
