@@ -87,7 +87,7 @@ fn lawful(
     let mut accounts = administration.accounts.iter();
     let account = accounts.find(|known| known.id == *account)?;
     Some(Lawful {
-        aliases: routing::lawful_aliases(administration, account, today),
+        senders: routing::lawful_senders(administration, account, today),
         abroad: account.international.enabled,
     })
 }

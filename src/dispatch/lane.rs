@@ -338,6 +338,7 @@ impl Lane {
                 report_deadline: self.core.rules.report_deadline(now),
             })
             .await?;
+        notes::unlawful(&self.core.settings.account, leased.unlawful);
         self.note_closure(leased.closed);
         Ok(leased)
     }

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{domain::AccountId, gateway::Outcome, store::Work, telemetry::names};
+use crate::{
+    domain::AccountId,
+    gateway::Outcome,
+    store::{Unlawful, Work},
+    telemetry::names,
+};
 
 /// A request ended.
 pub(super) fn submitted(account: &AccountId, messages: usize, took: Duration) {
@@ -36,6 +41,41 @@ pub(super) fn handed_over(account: &AccountId, deliveries: u64) {
         deliveries,
         "dispatch: handed over to another account of the administration; look at this account's gateway"
     );
+}
+
+/// A lease met deliveries whose sender the account may not use any more.
+pub(super) fn unlawful(account: &AccountId, found: Unlawful) {
+    let Unlawful {
+        renamed,
+        moved,
+        waiting,
+        ended,
+    } = found;
+    if renamed > 0 || moved > 0 {
+        tracing::warn!(
+            %account,
+            renamed,
+            moved,
+            "dispatch: senders of deliveries may not be used any more; renamed ones go out under the common number, moved ones \
+             on another account"
+        );
+    }
+    if moved > 0 {
+        metrics::counter!(names::HANDED_OVER, "account" => account.to_string()).increment(moved);
+    }
+    if waiting > 0 {
+        tracing::debug!(%account, waiting, "dispatch: may go out on another account alone, which cannot take them now");
+    }
+    if ended > 0 {
+        metrics::counter!(names::DELIVERIES_UNLAWFUL, "account" => account.to_string())
+            .increment(ended);
+        tracing::error!(
+            %account,
+            deliveries = ended,
+            "dispatch: not sent, since their sender may not be used any more and there is no other way: see the alias's record \
+             in [[aliases]] and the account's senders, or say alias_policy = \"numeric\""
+        );
+    }
 }
 
 /// One attempt ended; `None` where the code had no time left and nothing was sent.

@@ -12,8 +12,8 @@ use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::domain::{
-    AccountId, Alias, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language,
-    OriginHost, Recipient, Region, Sender,
+    AccountId, AliasRecord, Destination, Dir3, EffectiveSender, GatewayName, Language, OriginHost,
+    Recipient, Region, Sender,
 };
 
 pub use drawing::{LOTS, draw};
@@ -228,26 +228,38 @@ fn way<'a>(
     })
 }
 
-/// What goes out today to Spanish numbers in the place of each of the account's aliases: the alias itself or the common number;
-/// one that may not go out at all is not listed.
-pub fn lawful_aliases(
+/// What goes out today to Spanish numbers in the place of each of the account's senders: the sender itself or the common number,
+/// which is a sender too where it takes an alias's place; one that may not go out at all is not listed.
+pub fn lawful_senders(
     administration: &Administration,
     account: &Account,
     today: Date,
-) -> Vec<(Alias, Sender)> {
-    let lawful = |sender: &Sender| match sender {
-        Sender::Alias(alias) => {
-            let goes = lawful_sender(administration, account, sender, today).ok()?;
-            Some((alias.clone(), goes.clone()))
-        }
-        Sender::Common | Sender::International(_) => None,
+) -> Vec<(Sender, Sender)> {
+    let lawful = |sender: &Sender| {
+        let goes = lawful_sender(administration, account, sender, today).ok()?;
+        Some((sender.clone(), goes.clone()))
     };
     let senders = account.senders.iter();
     let others = senders.filter(|sender| **sender != account.default_sender);
+    // What was accepted while the alias could not be used waits under it.
+    let common = substitute(administration, account)
+        .filter(|common| account.default_sender != **common && !account.senders.contains(common));
     std::iter::once(&account.default_sender)
         .chain(others)
+        .chain(common)
         .filter_map(lawful)
         .collect()
+}
+
+/// What takes the place of an alias that may not be used, where anything does.
+fn substitute(administration: &Administration, account: &Account) -> Option<&'static Sender> {
+    match administration.alias_policy {
+        // The common number is Mensajería Negocios' own.
+        AliasPolicy::Numeric if account.gateway == GatewayName::MensajeriaNegocios => {
+            Some(&Sender::Common)
+        }
+        AliasPolicy::Numeric | AliasPolicy::Refuse => None,
+    }
 }
 
 /// The sender that reaches a Spanish number: the chosen one, unless operators would block it without a word.
@@ -265,14 +277,10 @@ fn lawful_sender<'a>(
         .aliases
         .iter()
         .any(|record| record.alias == *alias && record.is_usable(today, account.gateway));
-    match administration.alias_policy {
-        _ if usable => Ok(sender),
-        // The common number is Mensajería Negocios' own.
-        AliasPolicy::Numeric if account.gateway == GatewayName::MensajeriaNegocios => {
-            Ok(&Sender::Common)
-        }
-        AliasPolicy::Numeric | AliasPolicy::Refuse => Err(NoRoute::AliasNotUsable),
+    if usable {
+        return Ok(sender);
     }
+    substitute(administration, account).ok_or(NoRoute::AliasNotUsable)
 }
 
 impl International {
@@ -333,7 +341,7 @@ pub(super) mod tests {
             }],
             fail_over: true,
             aliases: vec![AliasRecord {
-                alias: Alias::parse("ClaveMadrid").unwrap(),
+                alias: crate::domain::Alias::parse("ClaveMadrid").unwrap(),
                 status: AliasStatus::Inscribed,
                 inscribed_on: Some("2026-08-03".parse().unwrap()),
                 lapses_on: None,
@@ -450,5 +458,33 @@ pub(super) mod tests {
             "without a record there is no inscription"
         );
         assert!(choose(&administration, &number("+351912345678"), None, None).is_ok());
+    }
+
+    #[test]
+    fn what_an_account_may_send_today_are_its_own_senders_and_what_takes_the_place_of_one() {
+        let mut administration = administration();
+        let alias = administration.accounts[0].default_sender.clone();
+        let today = "2026-11-22".parse().unwrap();
+        let lawful = |administration: &Administration| {
+            lawful_senders(administration, &administration.accounts[0], today)
+        };
+        let itself = |sender: &Sender| (sender.clone(), sender.clone());
+        let both = [itself(&alias), itself(&Sender::Common)];
+        assert_eq!(lawful(&administration), both);
+        administration.accounts[0].senders = vec![alias.clone()];
+        assert_eq!(
+            lawful(&administration),
+            both[..1],
+            "the number is not its own"
+        );
+        // It is where it takes the alias's place, as it did yesterday perhaps.
+        administration.alias_policy = AliasPolicy::Numeric;
+        assert_eq!(lawful(&administration), both);
+        administration.aliases.clear();
+        let replaced = [(alias, Sender::Common), itself(&Sender::Common)];
+        assert_eq!(lawful(&administration), replaced);
+        // Another platform has no such number.
+        administration.accounts[0].gateway = GatewayName::Mensatek;
+        assert_eq!(lawful(&administration), []);
     }
 }

@@ -160,8 +160,24 @@ pub struct Leased {
     pub unreadable: Vec<DeliveryId>,
     /// Why there is no work, where the lane is closed.
     pub closed: Option<LaneClosure>,
-    /// When the next delivery that waits for its time is due, where there is one and no work was found.
+    /// When the next delivery that waits is due, where there is one and no work was found: past if this lease did not come to
+    /// the end of what is due.
     pub next_due: Option<Timestamp>,
+    /// What became of deliveries whose sender may not be used any more.
+    pub unlawful: Unlawful,
+}
+
+/// What a lease made of due deliveries whose sender the account may not use today: how many there were of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unlawful {
+    /// Leased, under the common number.
+    pub renamed: u64,
+    /// Moved to another account of their administration.
+    pub moved: u64,
+    /// Waiting on, for another account that may send them and cannot just now.
+    pub waiting: u64,
+    /// Ended, since there is no other way.
+    pub ended: u64,
 }
 
 /// One leased delivery with its secrets in clear.

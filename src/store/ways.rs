@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use crate::domain::{AccountId, Alias, Destination, EffectiveSender, Sender};
+use crate::domain::{AccountId, Destination, EffectiveSender, Sender};
 
 /// One way of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub struct Way {
 /// accepted is not always the day on which it goes out, and the configuration may have changed in between.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lawful {
-    /// To Spanish numbers: what goes out in the place of each alias, the alias itself or the common number.
-    pub aliases: Vec<(Alias, Sender)>,
+    /// To Spanish numbers: what goes out in the place of each of its senders, the sender itself or the common number.
+    pub senders: Vec<(Sender, Sender)>,
     /// Whether it sends to other numbers at all.
     pub abroad: bool,
 }
@@ -38,15 +38,13 @@ impl Lawful {
         wanted: &'a Sender,
         destination: Destination,
     ) -> Option<&'a Sender> {
-        match (destination, wanted) {
+        match destination {
             // Recipients abroad are outside the registry's rules.
-            (Destination::International, _) => self.abroad.then_some(wanted),
-            (Destination::National, Sender::Alias(alias)) => {
-                let mut aliases = self.aliases.iter();
-                aliases.find(|(own, _)| own == alias).map(|(_, goes)| goes)
+            Destination::International => self.abroad.then_some(wanted),
+            Destination::National => {
+                let mut senders = self.senders.iter();
+                senders.find(|(own, _)| own == wanted).map(|(_, goes)| goes)
             }
-            // Numbers need no inscription.
-            (Destination::National, _) => Some(wanted),
         }
     }
 }
@@ -156,19 +154,15 @@ mod tests {
     fn a_sender_goes_out_as_itself_as_the_common_number_or_not_at_all() {
         let [own, lapsed, other] =
             ["ClaveMadrid", "ClaveAntes", "ClaveOtra"].map(|alias| Sender::parse(alias).unwrap());
-        let alias = |text| Alias::parse(text).unwrap();
         let lawful = Lawful {
-            aliases: vec![
-                (alias("ClaveMadrid"), own.clone()),
-                (alias("ClaveAntes"), Sender::Common),
-            ],
+            senders: vec![(own.clone(), own.clone()), (lapsed.clone(), Sender::Common)],
             abroad: false,
         };
         let national = |sender| lawful.sender(sender, Destination::National);
         assert_eq!(national(&own), Some(&own));
         assert_eq!(national(&lapsed), Some(&Sender::Common));
         assert_eq!(national(&other), None);
-        assert_eq!(national(&Sender::Common), Some(&Sender::Common));
+        assert_eq!(national(&Sender::Common), None, "numbers are no exception");
         assert_eq!(lawful.sender(&own, Destination::International), None);
         let abroad = Lawful {
             abroad: true,

@@ -1,7 +1,7 @@
 //! Every answer of Mensatek API 7.0, and the exact bytes of what it is sent.
 
-mod certified;
-mod certified_refusals;
+pub(crate) mod certified;
+pub(crate) mod certified_refusals;
 mod notices;
 
 use std::{fmt::Write as _, time::Duration};

@@ -1,21 +1,23 @@
 //! A code goes out only as it may on the day it goes out, by the configuration of that moment: what was lawful when it was taken
 //! is looked at again.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use clave_otp::{
     clock::{Clock as _, ManualClock},
-    domain::{AccountId, DeliveryId, DeliveryState, Reason, Sender},
+    domain::{AccountId, DeliveryId, DeliveryState, Reason, Recipient, Sender},
     grpc::proto::{CreateDeliveryRequest, Delivery, DeliveryState as Told},
     simulator::{Action, Gate, Match, Script},
     store::{
         Acceptance, HandOver, Lawful, LeaseRequest, Leased, Neighbour, NewDelivery, Settlement,
-        Store, Which, sqlite::SqliteStore,
+        Store, Unlawful, Way, Which, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use crate::{
+    secrets_never_printed::reqwest_text,
     store::{account, lawful, lease_at, new_delivery_at, open, way},
     support::{Files, TestApp, request_at, soon},
 };
@@ -73,6 +75,10 @@ async fn a_code_that_waits_over_midnight_is_not_sent_under_an_alias_that_lapsed_
     assert_eq!((delivery.state(), delivery.reason.as_str()), expected);
     assert_eq!(delivery.attempts, 0);
     assert_eq!(app.simulator.ledger().message_count(), 1);
+    // Whoever follows the delivery may hear of its end before the lane does, which counts it.
+    let counted = "clave_otp_deliveries_unlawful_total{account=\"madrid-mn\"} 1";
+    let page = format!("http://{}/metrics", app.admin);
+    soon(async { while !reqwest_text(&page).await.contains(counted) {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,13 +226,14 @@ async fn what_may_go_out_nowhere_ends_and_makes_room_for_what_may() {
     };
     let request = LeaseRequest {
         limit: NonZeroU32::MIN,
-        lawful: Lawful::default(),
+        lawful: only_the_number(),
         neighbours: vec![nothing],
         ..lease_at(noon())
     };
     let leased = store.lease(request).await.unwrap();
-    assert_eq!(leased.work.len(), 1, "numbers need no inscription");
+    assert_eq!(leased.work.len(), 1);
     assert_eq!(leased.work[0].id, common.id);
+    assert_eq!((leased.unlawful.ended, leased.unlawful.moved), (2, 0));
     for id in [bound, unlawful_there] {
         let delivery = store.delivery(id).await.unwrap().unwrap();
         assert_eq!(delivery.state, DeliveryState::Failed);
@@ -272,7 +279,7 @@ async fn nothing_is_handed_over_to_an_account_where_its_alias_may_not_be_used_an
     assert_eq!(moved.unwrap(), 0);
     // There it goes out under the common number.
     let numeric = Lawful {
-        aliases: vec![(lawful().aliases[0].0.clone(), Sender::Common)],
+        senders: vec![(way(&account()).sender, Sender::Common)],
         abroad: false,
     };
     assert_eq!(store.hand_over(hand_over(numeric)).await.unwrap(), 1);
@@ -281,4 +288,157 @@ async fn nothing_is_handed_over_to_an_account_where_its_alias_may_not_be_used_an
         (delivery.account, delivery.sender.as_str()),
         (second(), "217812")
     );
+}
+
+/// As many deliveries as make several rounds, each for a citizen of its own; under an alias that no account may use any more.
+async fn backlog(store: &SqliteStore, has_choice: bool) -> Vec<DeliveryId> {
+    let accepting = (0..BACKLOG).map(|citizen| {
+        let wide = |id: &AccountId| Way {
+            queue_limit: NonZeroU32::MAX,
+            ..way(id)
+        };
+        let new = NewDelivery {
+            way: wide(&account()),
+            other_ways: has_choice.then(|| wide(&second())).into_iter().collect(),
+            recipient: Recipient::parse(&format!("+346000{citizen:05}")).unwrap(),
+            ..new_delivery_at(noon(), Duration::from_secs(600))
+        };
+        async move {
+            match store.accept(new).await.unwrap() {
+                Acceptance::Stored(delivery) => delivery.id,
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    futures_util::future::join_all(accepting).await
+}
+
+const BACKLOG: u32 = 1200;
+
+/// No alias may be used any more.
+fn only_the_number() -> Lawful {
+    Lawful {
+        senders: vec![(Sender::Common, Sender::Common)],
+        abroad: false,
+    }
+}
+
+/// Rows of the file that a condition holds for.
+fn rows_where(directory: &Path, condition: &str) -> u32 {
+    let file = Connection::open(directory.join("clave-otp.db")).unwrap();
+    let statement = format!("SELECT count(*) FROM deliveries WHERE {condition}");
+    file.query_row(&statement, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_lease_sets_a_bounded_part_of_a_backlog_aside_and_the_next_goes_on_behind_it() {
+    const PART: u32 = 500;
+    let well = Neighbour {
+        queue_limit: NonZeroU32::MAX,
+        ..neighbour()
+    };
+    let unwell = Neighbour {
+        is_well: false,
+        ..well.clone()
+    };
+    let moved = "account = 'madrid-two'";
+    for (neighbours, set_aside) in [
+        (vec![unwell], "not_before > 0"),
+        (vec![well], moved),
+        (Vec::new(), "state = 5"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        backlog(&store, !neighbours.is_empty()).await;
+        let mut may_go = new_delivery_at(noon(), Duration::from_secs(600));
+        may_go.way.sender = Sender::Common;
+        may_go.way.queue_limit = NonZeroU32::MAX;
+        let may_go_id = may_go.id;
+        assert!(matches!(
+            store.accept(may_go).await.unwrap(),
+            Acceptance::Stored(_)
+        ));
+        let mut seen = 0;
+        let mut rounds = 0;
+        let mut told = 0;
+        loop {
+            let request = LeaseRequest {
+                limit: NonZeroU32::MIN,
+                lawful: only_the_number(),
+                neighbours: neighbours.clone(),
+                ..lease_at(noon())
+            };
+            let leased = store.lease(request).await.unwrap();
+            rounds += 1;
+            let Unlawful {
+                renamed,
+                moved,
+                waiting,
+                ended,
+            } = leased.unlawful;
+            told += renamed + moved + waiting + ended;
+            let now_seen = rows_where(directory.path(), set_aside);
+            assert!(
+                now_seen - seen <= PART,
+                "{set_aside}: {now_seen} after {seen}"
+            );
+            seen = now_seen;
+            if let [work] = leased.work.as_slice() {
+                assert_eq!(work.id, may_go_id);
+                break;
+            }
+            assert_eq!(leased.work.len(), 0);
+            assert!(leased.next_due.unwrap() <= noon(), "it comes again at once");
+            assert!(rounds < 10);
+        }
+        assert_eq!((seen, rounds), (BACKLOG, 3), "{set_aside}");
+        assert_eq!(told, u64::from(BACKLOG), "{set_aside}");
+        // A second for each part that waits: asking never takes all of the lane's time.
+        let soon = noon() + Duration::from_secs(3);
+        let too_soon = format!(
+            "state = 1 AND account = 'madrid-mn' AND not_before < {}",
+            soon.as_microsecond()
+        );
+        assert_eq!(rows_where(directory.path(), &too_soon), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_account_is_given_nothing_however_well_its_lane_says_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let id = accept(&store, true).await;
+    store.pause_lane(second(), noon()).await.unwrap();
+    let hand_over = HandOver {
+        from: account(),
+        to: vec![neighbour()],
+        which: Which::AllThatWait,
+        now: noon(),
+    };
+    assert_eq!(store.hand_over(hand_over.clone()).await.unwrap(), 0);
+    let leased = lease(&store, noon(), vec![neighbour()]).await;
+    assert!(leased.work.is_empty());
+    let delivery = store.delivery(id).await.unwrap().unwrap();
+    assert_eq!(
+        (delivery.state, delivery.account),
+        (DeliveryState::Accepted, account()),
+        "it waits until that one is open again"
+    );
+    store.resume_lane(second()).await.unwrap();
+    assert_eq!(store.hand_over(hand_over).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_not_the_accounts_any_more_does_not_go_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut new = new_delivery_at(noon(), Duration::from_secs(600));
+    new.way.sender = Sender::Common;
+    let id = new.id;
+    store.accept(new).await.unwrap();
+    let leased = lease(&store, noon(), Vec::new()).await;
+    assert!(leased.work.is_empty());
+    let delivery = store.delivery(id).await.unwrap().unwrap();
+    assert_eq!(delivery.state, DeliveryState::Failed);
+    assert_eq!(delivery.reason.unwrap().as_str(), Reason::ALIAS_NOT_USABLE);
 }

@@ -200,7 +200,7 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
 }
 
 /// A page of the admin port.
-async fn reqwest_text(url: &str) -> String {
+pub(crate) async fn reqwest_text(url: &str) -> String {
     client()
         .get(url)
         .send()

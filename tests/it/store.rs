@@ -6,9 +6,8 @@ use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
 use clave_otp::{
     clock::{Clock as _, SystemClock},
     domain::{
-        AccountId, Alias, AttemptToken, CallerName, DeliveryId, DeliveryState, Dir3,
-        EffectiveSender, Encoding, Language, OneTimeCode, Purpose, Recipient, RequestId,
-        SecretText, Sender,
+        AccountId, AttemptToken, CallerName, DeliveryId, DeliveryState, Dir3, EffectiveSender,
+        Encoding, Language, OneTimeCode, Purpose, Recipient, RequestId, SecretText, Sender,
     },
     store::{
         Acceptance, Content, ContentParts, Lawful, LeaseRequest, NewDelivery, Recovery, RequestKey,
@@ -115,9 +114,9 @@ async fn accept(store: &SqliteStore) -> DeliveryId {
 
 /// The alias that all accounts here share may be used, and they send abroad.
 pub fn lawful() -> Lawful {
-    let alias = Alias::parse("ClaveMadrid").unwrap();
+    let senders = [Sender::parse("ClaveMadrid").unwrap(), Sender::Common];
     Lawful {
-        aliases: vec![(alias.clone(), Sender::Alias(alias))],
+        senders: senders.map(|own| (own.clone(), own)).into(),
         abroad: true,
     }
 }

@@ -5,8 +5,8 @@ use std::{num::NonZeroU32, time::Duration};
 use clave_otp::{
     domain::{AccountId, DeliveryState, EffectiveSender, News, Reason, Sender},
     store::{
-        HandOver, Neighbour, NewDelivery, ReportEffect, Settlement, Store, Way, Which,
-        sqlite::SqliteStore,
+        HandOver, Lawful, LeaseRequest, Neighbour, NewDelivery, ReportEffect, Settlement, Store,
+        Way, Which, sqlite::SqliteStore,
     },
 };
 
@@ -96,5 +96,67 @@ async fn what_arrived_after_all_from_the_account_before_is_the_merit_of_that_one
         }
         assert_eq!(figures(&store).await, expected);
         assert_eq!(store.waiting().await.unwrap(), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sender_told_is_that_of_the_attempt_whatever_took_its_place_since() {
+    let second = AccountId::parse("madrid-two").unwrap();
+    let numeric = || Lawful {
+        senders: vec![(way(&account()).sender, Sender::Common)],
+        abroad: false,
+    };
+    let hand_over = |from: AccountId, to: AccountId, lawful: Lawful| HandOver {
+        from,
+        to: vec![Neighbour {
+            account: to,
+            queue_limit: NonZeroU32::new(10).unwrap(),
+            lawful,
+            is_well: true,
+        }],
+        which: Which::AllThatWait,
+        now: noon(),
+    };
+    // The alias had lapsed before the attempt, or lapses behind it, on the way to another account and back.
+    for (before, expected) in [(numeric(), "217812"), (lawful(), "ClaveMadrid")] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let new = NewDelivery {
+            other_ways: vec![way(&second)],
+            ..new_delivery_at(noon(), LIFE)
+        };
+        let id = new.id;
+        store.accept(new).await.unwrap();
+        let request = LeaseRequest {
+            lawful: before.clone(),
+            ..lease_at(noon())
+        };
+        let leased = store.lease(request).await.unwrap();
+        assert_eq!(leased.work[0].sender.as_str(), expected);
+        let not_sent = Settlement::Waiting {
+            not_before: noon(),
+            reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
+            code: None,
+        };
+        let settled = store.settle(leased.token, vec![(id, not_sent)], None, noon());
+        settled.await.unwrap();
+        let there = hand_over(account(), second.clone(), lawful());
+        assert_eq!(store.hand_over(there).await.unwrap(), 1);
+        if before == lawful() {
+            let back = hand_over(second.clone(), account(), numeric());
+            assert_eq!(store.hand_over(back).await.unwrap(), 1);
+            let waiting = store.delivery(id).await.unwrap().unwrap();
+            assert_eq!(waiting.sender.as_str(), "217812");
+        }
+        let arrived = report(Some(id), "of-the-first", News::Delivered);
+        store.apply_report(arrived).await.unwrap();
+        let delivery = store.delivery(id).await.unwrap().unwrap();
+        assert_eq!(delivery.state, DeliveryState::Delivered);
+        assert_eq!(
+            (delivery.account, delivery.sender.as_str()),
+            (account(), expected)
+        );
+        let counted = figures(&store).await;
+        assert_eq!(counted, [("madrid-mn".into(), expected.into(), 1, 1)]);
     }
 }

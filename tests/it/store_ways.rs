@@ -235,3 +235,36 @@ async fn a_backlog_moves_whole_however_much_of_it_must_stay() {
     request.to[0].queue_limit = NonZeroU32::new(5000).unwrap();
     assert_eq!(store.hand_over(request).await.unwrap(), 600);
 }
+
+fn tried(from: AccountId, to: AccountId) -> HandOver {
+    let mut request = all_that_wait();
+    request.to[0].account = to;
+    HandOver {
+        from,
+        which: Which::WhatWasTried,
+        ..request
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_tried_elsewhere_does_not_go_back_when_something_else_fails_here() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let id = accept(&store, new_delivery()).await.0;
+    assert_eq!(attempt(&store, not_sent()).await, 1);
+    let there = || tried(account(), second());
+    let back = || tried(second(), account());
+    assert_eq!(store.hand_over(there()).await.unwrap(), 1);
+    // Another code fails on the second account, which has not tried this one.
+    assert_eq!(store.hand_over(back()).await.unwrap(), 0);
+    assert_eq!(account_of(&store, id).await, second());
+    let mut request = lease_at(noon());
+    request.account = second();
+    let leased = store.lease(request).await.unwrap();
+    let settled = store.settle(leased.token, vec![(id, not_sent())], None, noon());
+    settled.await.unwrap();
+    assert_eq!(store.hand_over(back()).await.unwrap(), 1);
+    // Nor has the first tried it since it came back.
+    assert_eq!(store.hand_over(there()).await.unwrap(), 0);
+    assert_eq!(account_of(&store, id).await, account());
+}

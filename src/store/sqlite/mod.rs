@@ -278,6 +278,7 @@ impl Store for SqliteStore {
             unreadable: Vec::new(),
             closed: found.closed,
             next_due: found.next_due,
+            unlawful: found.unlawful,
         };
         for sealed in found.work {
             match self.open_work(&sealed) {

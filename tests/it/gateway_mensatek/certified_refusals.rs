@@ -27,7 +27,10 @@ use super::{
 };
 
 /// Asks a function for what it does.
-async fn call(gateway: &MensatekGateway, function: &str) -> Result<(), CertifiedFailure> {
+pub(crate) async fn call(
+    gateway: &MensatekGateway,
+    function: &str,
+) -> Result<(), CertifiedFailure> {
     let name = LibraryFileName::parse("a.pdf").unwrap();
     let time = SendTime::new("2026-07-02T00:00:00Z".parse().unwrap()).unwrap();
     match function {

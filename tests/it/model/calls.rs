@@ -9,9 +9,9 @@ use clave_otp::{
         RequestId, SecretText, Sender,
     },
     store::{
-        Acceptance, Cancellation, Content, ContentParts, HandOver, LaneClosing, LeaseRequest,
-        Leased, NewDelivery, NewReport, ReportEffect, RequestKey, Settlement, Store as _, Way,
-        sqlite::SqliteStore,
+        Acceptance, Cancellation, Content, ContentParts, HandOver, LaneClosing, Lawful,
+        LeaseRequest, Leased, NewDelivery, NewReport, ReportEffect, RequestKey, Settlement,
+        Store as _, Way, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -38,6 +38,8 @@ pub enum Step {
         account: u8,
         limit: u32,
         margin_seconds: u8,
+        allows: Allows,
+        other: Option<Other>,
     },
     /// Of one of the last leases.
     Settle {
@@ -57,6 +59,7 @@ pub enum Step {
     HandOver {
         from: u8,
         what_was_tried: bool,
+        other: Other,
     },
     OpenLane {
         account: u8,
@@ -69,6 +72,38 @@ pub enum Step {
         account: u8,
     },
     ExpireOverdue,
+}
+
+/// What an account may send to Spanish numbers today.
+#[derive(Debug, Clone, Copy)]
+pub enum Allows {
+    Everything,
+    /// The alias has lapsed and the number takes its place.
+    NumberInstead,
+    /// The alias has lapsed and nothing takes its place.
+    Number,
+    Nothing,
+}
+
+impl Allows {
+    pub fn lawful(self) -> Lawful {
+        let itself = |sender: Sender| (sender.clone(), sender);
+        let senders = match self {
+            Self::Everything => vec![itself(alias()), itself(Sender::Common)],
+            Self::NumberInstead => vec![(alias(), Sender::Common), itself(Sender::Common)],
+            Self::Number => vec![itself(Sender::Common)],
+            Self::Nothing => Vec::new(),
+        };
+        let abroad = true;
+        Lawful { senders, abroad }
+    }
+}
+
+/// How the other account stands, as its lane says.
+#[derive(Debug, Clone, Copy)]
+pub struct Other {
+    pub allows: Allows,
+    pub is_well: bool,
 }
 
 /// What a lane says about one delivery: of its lease, or of any other.
@@ -123,9 +158,11 @@ pub fn step() -> impl Strategy<Value = Step> {
             }
         ),
         2 => (0..20_u8).prop_map(|which| Step::Cancel { which }),
-        5 => (account.clone(), 1..4_u32, prop_oneof![2 => Just(0), 1 => 0..30_u8]).prop_map(
-            |(account, limit, margin_seconds)| Step::Lease { account, limit, margin_seconds }
-        ),
+        5 => (
+            account.clone(), 1..4_u32, prop_oneof![2 => Just(0), 1 => 0..30_u8], allows(), prop::option::of(other()),
+        ).prop_map(|(account, limit, margin_seconds, allows, other)| Step::Lease {
+            account, limit, margin_seconds, allows, other,
+        }),
         5 => (0..4_u8, seldom(), entries, prop::option::weighted(0.08, 0..2_u8)).prop_map(
             |(lease, wrong_token, entries, rejected_credentials)| Step::Settle {
                 lease, wrong_token, entries, rejected_credentials,
@@ -134,8 +171,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => (0..20_u8, account.clone(), 0..2_u8, saying()).prop_map(
             |(which, account, message, saying)| Step::Report { which, account, message, saying }
         ),
-        1 => (account.clone(), any::<bool>()).prop_map(
-            |(from, what_was_tried)| Step::HandOver { from, what_was_tried }
+        4 => (account.clone(), any::<bool>(), other()).prop_map(
+            |(from, what_was_tried, other)| Step::HandOver { from, what_was_tried, other }
         ),
         1 => (account.clone(), 0..2_u8).prop_map(|(account, credentials)| Step::OpenLane { account, credentials }),
         1 => (account.clone(), seldom()).prop_map(|(account, pause)| if pause {
@@ -145,6 +182,19 @@ pub fn step() -> impl Strategy<Value = Step> {
         }),
         1 => Just(Step::ExpireOverdue),
     ]
+}
+
+fn allows() -> impl Strategy<Value = Allows> {
+    prop_oneof![
+        5 => Just(Allows::Everything),
+        1 => Just(Allows::NumberInstead),
+        1 => Just(Allows::Number),
+        1 => Just(Allows::Nothing),
+    ]
+}
+
+fn other() -> impl Strategy<Value = Other> {
+    (allows(), prop::bool::weighted(0.7)).prop_map(|(allows, is_well)| Other { allows, is_well })
 }
 
 fn saying() -> impl Strategy<Value = Saying> {
@@ -286,9 +336,14 @@ fn way(account: AccountId) -> Way {
     Way {
         account,
         queue_limit: queue_limit(),
-        sender: Sender::Common,
-        effective_sender: EffectiveSender::national(&Sender::Common),
+        sender: alias(),
+        effective_sender: EffectiveSender::national(&alias()),
     }
+}
+
+/// What every account sends under, unless it has lapsed.
+pub fn alias() -> Sender {
+    Sender::parse("ClaveMadrid").unwrap()
 }
 
 pub fn queue_limit() -> NonZeroU32 {

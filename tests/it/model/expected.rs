@@ -3,22 +3,63 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clave_otp::{
-    domain::{AccountId, AttemptToken, CredentialsVersion, DeliveryId, DeliveryState, Reason},
+    domain::{
+        AccountId, AttemptToken, CredentialsVersion, DeliveryId, DeliveryState, Reason, Sender,
+    },
     store::{
-        Acceptance, Cancellation, ClosingCause, HandOver, LaneClosing, LaneClosure, LeaseRequest,
-        Leased, NewReport, Receipt, Recovered, ReportEffect, Settlement, Store as _, Which,
-        sqlite::SqliteStore,
+        Acceptance, Cancellation, ClosingCause, HandOver, LaneClosing, LaneClosure, Lawful,
+        LeaseRequest, Leased, Neighbour, NewReport, Receipt, Recovered, ReportEffect, Settlement,
+        Store as _, Unlawful, Which, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
 
 use super::{
-    calls::{Accepting, Answer, Call, QUEUE_LIMIT},
+    calls::{Accepting, Answer, Call, QUEUE_LIMIT, alias},
     kept::{Kept, assert_same_work},
 };
 
 /// How far a clock may go back without making a delivery one from the future.
 const CLOCK_SLACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+
+/// How long what another account alone may send waits for it.
+const ASK_AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+
+/// What goes out in the place of a sender.
+fn sender_of(lawful: &Lawful, wanted: &Sender) -> Option<Sender> {
+    let mut senders = lawful.senders.iter();
+    let found = senders.find(|(own, _)| own == wanted);
+    found.map(|(_, goes)| goes.clone())
+}
+
+/// Where deliveries may go on.
+struct Elsewhere<'a> {
+    to: Option<&'a Neighbour>,
+    /// None where it cannot send.
+    places: u64,
+}
+
+impl Elsewhere<'_> {
+    /// The sender under which it may go out there, now or later. All ways are kept under the alias.
+    fn sender(&self, kept: &Kept) -> Option<Sender> {
+        let to = self.to?;
+        let may_move = kept.asked.has_other_way && !kept.maybe_sent;
+        sender_of(&to.lawful, &alias()).filter(|_| may_move)
+    }
+
+    /// Moves it there, where that is possible.
+    fn takes(&mut self, kept: &mut Kept, now: Timestamp) -> bool {
+        let (Some(to), Some(sender)) = (self.to, self.sender(kept)) else {
+            return false;
+        };
+        if self.places == 0 {
+            return false;
+        }
+        self.places -= 1;
+        kept.goes_on(&to.account, sender, now);
+        true
+    }
+}
 
 /// What the store must hold.
 #[derive(Debug, Clone)]
@@ -143,7 +184,7 @@ impl Model {
     /// A report counts for a delivery that its account has tried, and once.
     fn report(&mut self, new: &NewReport) -> ReportEffect {
         let about = |kept: &&mut Kept| {
-            Some(kept.delivery.id) == new.report.delivery && kept.tried.contains(&new.account)
+            Some(kept.delivery.id) == new.report.delivery && kept.tried.contains_key(&new.account)
         };
         match self.kept.iter_mut().find(about) {
             Some(kept) => kept.hears(&new.account, &new.report, new.receive_time),
@@ -151,29 +192,31 @@ impl Model {
         }
     }
 
-    /// What waits, was never perhaps sent, has time left and another way, as far as that has places.
+    /// What waits, was never perhaps sent, has time left and another way that is lawful, as far as that has places.
     fn hand_over(&mut self, request: &HandOver) -> u64 {
-        let to = &request.to[0].account;
-        let mut places = QUEUE_LIMIT.saturating_sub(self.waiting(to));
+        let mut elsewhere = self.elsewhere(&request.to);
         let mut moved = 0;
         for kept in &mut self.kept {
-            let was_tried = kept.delivery.attempts > 0;
-            let goes = kept.delivery.account == request.from
+            let may_go = kept.delivery.account == request.from
                 && kept.is_waiting()
-                && kept.asked.has_other_way
-                && !kept.maybe_sent
-                && (was_tried || request.which == Which::AllThatWait)
-                && kept.delivery.expire_time > request.now
-                && places > 0;
-            if goes {
-                kept.delivery.account = to.clone();
-                kept.delivery.update_time = request.now;
-                kept.not_before = Timestamp::UNIX_EPOCH;
-                places -= 1;
+                && (kept.was_tried_here || request.which == Which::AllThatWait)
+                && kept.delivery.expire_time > request.now;
+            if may_go && elsewhere.takes(kept, request.now) {
                 moved += 1;
             }
         }
         moved
+    }
+
+    /// The other account, as it stands; nobody but the store knows whether it is closed.
+    fn elsewhere<'a>(&self, neighbours: &'a [Neighbour]) -> Elsewhere<'a> {
+        let to = neighbours.first();
+        let places = to.map_or(0, |to| {
+            let can_send = to.is_well && self.closure_of(&to.account).is_none();
+            let free = QUEUE_LIMIT.saturating_sub(self.waiting(&to.account));
+            free * u64::from(can_send)
+        });
+        Elsewhere { to, places }
     }
 
     fn closure_of(&self, account: &AccountId) -> Option<LaneClosure> {
@@ -219,13 +262,15 @@ impl Model {
         overdue.map(|kept| kept.expires(now)).count() as u64
     }
 
-    /// Exactly what is due and still has time, the oldest first; nothing that somebody else holds.
+    /// Exactly what is due, still has time and may go out, the oldest first; nothing that somebody else holds.
     fn lease(&mut self, request: &LeaseRequest, answer: &Leased) {
         let closed = self.closure_of(&request.account);
         assert_eq!(answer.closed, closed);
         assert_eq!(answer.unreadable, []);
         let waits = |kept: &Kept| kept.delivery.account == request.account && kept.is_waiting();
+        let mut elsewhere = self.elsewhere(&request.neighbours);
         let mut taken = Vec::new();
+        let mut unlawful = Unlawful::default();
         let due = self
             .kept
             .iter_mut()
@@ -236,18 +281,26 @@ impl Model {
             }
             if kept.delivery.expire_time <= request.must_outlive {
                 kept.expires(request.now);
-                continue;
+            } else if let Some(goes) = sender_of(&request.lawful, &kept.sender) {
+                unlawful.renamed += u64::from(goes != kept.sender);
+                kept.goes_as(goes);
+                kept.is_tried(answer.token, request.now);
+                kept.delivery.report_deadline = request.report_deadline;
+                let work = answer.work.get(taken.len());
+                assert_same_work(kept, work.expect("a delivery that is due was not leased"));
+                taken.push(kept.delivery.id);
+            } else if elsewhere.takes(kept, request.now) {
+                unlawful.moved += 1;
+            } else if elsewhere.sender(kept).is_some() {
+                kept.not_before = request.now + ASK_AGAIN;
+                unlawful.waiting += 1;
+            } else {
+                kept.ends_unlawful(request.now);
+                unlawful.ended += 1;
             }
-            kept.moves_to(DeliveryState::Sending, request.now);
-            kept.delivery.attempts += 1;
-            kept.delivery.report_deadline = request.report_deadline;
-            kept.tried.insert(request.account.clone());
-            kept.token = Some(answer.token);
-            let work = answer.work.get(taken.len());
-            assert_same_work(kept, work.expect("a delivery that is due was not leased"));
-            taken.push(kept.delivery.id);
         }
         assert_eq!(answer.work.len(), taken.len(), "leased what is not due");
+        assert_eq!(answer.unlawful, unlawful);
         let is_new = self.leases.iter().all(|(token, _)| *token != answer.token);
         assert!(is_new, "two leases have one token");
         let waiting = self.kept.iter().filter(|kept| waits(kept));

@@ -1,6 +1,6 @@
 //! One delivery in the model, and how it moves.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use clave_otp::{
     domain::{
@@ -11,7 +11,7 @@ use clave_otp::{
 };
 use jiff::Timestamp;
 
-use super::calls::{Accepting, administration};
+use super::calls::{Accepting, administration, alias};
 
 /// A delivery, and what of it nobody is told.
 #[derive(Debug, Clone)]
@@ -24,8 +24,12 @@ pub struct Kept {
     pub maybe_sent: bool,
     /// A newer code came while it was being sent: it is not sent again.
     pub superseded: bool,
-    /// The accounts that have tried it.
-    pub tried: BTreeSet<AccountId>,
+    /// Under which sender it goes out, as things stand.
+    pub sender: Sender,
+    /// The accounts that have tried it, and under which sender they did last.
+    pub tried: BTreeMap<AccountId, Sender>,
+    /// Whether its account has tried it since it came there.
+    pub was_tried_here: bool,
     /// What gateways have said about it.
     heard: Vec<Saying>,
 }
@@ -44,7 +48,9 @@ impl Kept {
         Self {
             asked: asked.clone(),
             delivery: stored(asked, account),
-            tried: BTreeSet::new(),
+            sender: alias(),
+            tried: BTreeMap::new(),
+            was_tried_here: false,
             heard: Vec::new(),
             not_before: Timestamp::UNIX_EPOCH,
             token: None,
@@ -55,6 +61,37 @@ impl Kept {
 
     pub fn is_waiting(&self) -> bool {
         self.delivery.state == DeliveryState::Accepted
+    }
+
+    /// What the citizen sees is what goes out: all numbers here are Spanish.
+    pub fn goes_as(&mut self, sender: Sender) {
+        self.delivery.sender = EffectiveSender::national(&sender);
+        self.sender = sender;
+    }
+
+    /// Into the queue of another account, due at once.
+    pub fn goes_on(&mut self, account: &AccountId, sender: Sender, now: Timestamp) {
+        self.goes_as(sender);
+        self.delivery.account = account.clone();
+        self.delivery.update_time = now;
+        self.not_before = Timestamp::UNIX_EPOCH;
+        self.was_tried_here = false;
+    }
+
+    /// An attempt begins.
+    pub fn is_tried(&mut self, token: AttemptToken, now: Timestamp) {
+        self.moves_to(DeliveryState::Sending, now);
+        self.delivery.attempts += 1;
+        self.tried
+            .insert(self.delivery.account.clone(), self.sender.clone());
+        self.was_tried_here = true;
+        self.token = Some(token);
+    }
+
+    /// No account may send it.
+    pub fn ends_unlawful(&mut self, now: Timestamp) {
+        self.ends_unsent(DeliveryState::Failed, now);
+        self.delivery.reason = Some(Reason::known(Reason::ALIAS_NOT_USABLE));
     }
 
     pub fn moves_to(&mut self, state: DeliveryState, now: Timestamp) {
@@ -233,6 +270,7 @@ impl Kept {
         self.moves_to(state, now);
         self.delivery.reason = reason;
         self.delivery.report_time = Some(*came);
+        self.goes_as(self.tried[account].clone());
         if *account != self.delivery.account {
             // What arrived is the message of the account before.
             self.delivery.account = account.clone();
@@ -250,7 +288,7 @@ pub fn assert_same_work(kept: &Kept, work: &Work) {
     assert_eq!(work.id, kept.delivery.id, "not the oldest that is due");
     assert_eq!(work.recipient, asked.recipient);
     assert_eq!(work.text.expose(), asked.text());
-    assert_eq!(work.sender, Sender::Common);
+    assert_eq!(work.sender, kept.sender);
     assert_eq!(work.expire_time, asked.expire_time);
     assert_eq!(work.create_time, asked.create_time);
     assert_eq!(work.segments, 1);
@@ -266,7 +304,7 @@ fn stored(new: &Accepting, account: &AccountId) -> Delivery {
         account: account.clone(),
         state: DeliveryState::Accepted,
         reason: None,
-        sender: EffectiveSender::national(&Sender::Common),
+        sender: EffectiveSender::national(&alias()),
         destination: Destination::National,
         masked_recipient: new.recipient.masked().into(),
         purpose: Purpose::Login,

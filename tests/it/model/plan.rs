@@ -7,18 +7,25 @@ use clave_otp::{
     store::{ClosingCause, HandOver, LaneClosing, LeaseRequest, Neighbour, NewReport, Which},
 };
 
-use crate::store::lawful;
-
 use super::{
     calls::{
-        Accepting, Call, Entry, Saying, Step, account, credentials, key, message_id, other_than,
-        queue_limit,
+        Accepting, Call, Entry, Other, Saying, Step, account, credentials, key, message_id,
+        other_than, queue_limit,
     },
     expected::Model,
 };
 
 /// Few, so that newer codes for the same citizen are common.
 const RECIPIENTS: u16 = 8;
+
+fn neighbour(of: &AccountId, other: Other) -> Neighbour {
+    Neighbour {
+        account: other_than(of),
+        queue_limit: queue_limit(),
+        lawful: other.allows.lawful(),
+        is_well: other.is_well,
+    }
+}
 
 impl Model {
     /// What a random choice means just now.
@@ -44,9 +51,14 @@ impl Model {
                 account: number,
                 limit,
                 margin_seconds,
+                allows,
+                other,
             } => Call::Lease(LeaseRequest {
-                lawful: lawful(),
-                neighbours: Vec::new(),
+                lawful: allows.lawful(),
+                neighbours: other
+                    .iter()
+                    .map(|other| neighbour(&account(*number), *other))
+                    .collect(),
                 account: account(*number),
                 limit: NonZeroU32::new(*limit).unwrap(),
                 now,
@@ -70,7 +82,8 @@ impl Model {
             Step::HandOver {
                 from,
                 what_was_tried,
-            } => Call::HandOver(self.plan_hand_over(account(*from), *what_was_tried)),
+                other,
+            } => Call::HandOver(self.plan_hand_over(account(*from), *what_was_tried, *other)),
             Step::OpenLane {
                 account: number,
                 credentials: version,
@@ -104,14 +117,9 @@ impl Model {
         }
     }
 
-    fn plan_hand_over(&self, from: AccountId, what_was_tried: bool) -> HandOver {
+    fn plan_hand_over(&self, from: AccountId, what_was_tried: bool, other: Other) -> HandOver {
         HandOver {
-            to: vec![Neighbour {
-                account: other_than(&from),
-                queue_limit: queue_limit(),
-                lawful: lawful(),
-                is_well: true,
-            }],
+            to: vec![neighbour(&from, other)],
             from,
             which: if what_was_tried {
                 Which::WhatWasTried
@@ -141,7 +149,7 @@ impl Model {
             key: key(request),
             other_content,
             account,
-            has_other_way: request.is_multiple_of(3),
+            has_other_way: !request.is_multiple_of(3),
             recipient: Recipient::parse(&format!("+3460000{recipient:04}")).unwrap(),
             create_time: self.now,
             expire_time: self.now + jiff::SignedDuration::from_secs(life_seconds.into()),

@@ -17,7 +17,13 @@ use url::{Url, form_urlencoded::Serializer};
 use super::{Running, environment};
 use crate::{
     gateway_common::{LOGIN, PASSWORD, credentials, message, refused},
-    gateway_mensatek,
+    gateway_mensatek::{
+        self,
+        certified::{
+            BALANCE, CANCEL, CERTIFICATES, DELETE, FILES, REPORT, RESCHEDULE, SEND, UPLOAD,
+        },
+        certified_refusals,
+    },
     simulator::client,
     support::openapi,
 };
@@ -91,12 +97,12 @@ impl Prism {
     }
 }
 
-fn certified() -> Service {
-    Service::Certified(Contact {
+fn contact() -> Contact {
+    Contact {
         name: "Ayuntamiento de Peñas & Cía".into(),
         phone: "900000000".into(),
         nif: "P0000000B".into(),
-    })
+    }
 }
 
 /// One that needs Unicode, abroad.
@@ -145,7 +151,7 @@ async fn prism_takes_what_the_adapter_sends_and_each_of_its_answers_is_understoo
         "every example is tried"
     );
     for (example, expected) in &table {
-        for service in [Service::Sms, certified()] {
+        for service in [Service::Sms, Service::Certified(contact())] {
             let gateway = MensatekGateway::new(prism.settings(service, example)).unwrap();
             let found = gateway.submit(&[code()], &Duration::MAX.into()).await;
             assert_eq!(found, std::slice::from_ref(expected), "{example}");
@@ -157,6 +163,34 @@ async fn prism_takes_what_the_adapter_sends_and_each_of_its_answers_is_understoo
             assert_eq!(gateway.credit(), credit, "{example}");
         }
     }
+}
+
+/// What the adapter asks of every function about certified messages, and that it understands the example of its answer.
+#[tokio::test]
+async fn prism_takes_what_the_adapter_asks_of_every_function_about_certified_messages() {
+    let Some(prism) = Prism::ready() else { return };
+    let gateway = MensatekGateway::new(MensatekSettings {
+        http: HttpSettings::new(prism.base.join("v7").unwrap()),
+        contact: Some(contact()),
+        ..prism.settings(Service::Sms, "sent")
+    });
+    let gateway = gateway.unwrap();
+    let asked = [
+        SEND, CANCEL, RESCHEDULE, REPORT, UPLOAD, FILES, DELETE, BALANCE,
+    ];
+    for function in openapi::functions() {
+        let is_asked =
+            asked.contains(&&*function) || [CERTIFICATES, "EnviarSMS"].contains(&&*function);
+        assert!(is_asked, "{function}");
+    }
+    for function in asked {
+        let found = certified_refusals::call(&gateway, function).await;
+        assert_eq!(found, Ok(()), "{function}");
+    }
+    // Of the archive there is no example: the request is taken, and what comes is no archive.
+    let found = certified_refusals::call(&gateway, CERTIFICATES).await;
+    let told = format!("{:?}", found.unwrap_err());
+    assert!(!told.contains("422") && !told.contains("401"), "{told}");
 }
 
 /// The text lets `Vpd` begin at one day. Whether the platform really refuses less is not known: hence `validity` is a setting

@@ -29,6 +29,7 @@ CREATE TABLE deliveries (
     encoding           TEXT NOT NULL,
     segments           INTEGER NOT NULL,
     attempts           INTEGER NOT NULL DEFAULT 0,
+    attempts_elsewhere INTEGER NOT NULL DEFAULT 0,  -- of these, made before it came to its account
     attempt_token      BLOB,                -- of the attempt under way
     maybe_sent         INTEGER NOT NULL DEFAULT 0,  -- 1: an attempt of unknown outcome came before; never called unsent
     superseded         INTEGER NOT NULL DEFAULT 0,  -- 1: a newer code came while the attempt was under way
@@ -100,6 +101,8 @@ CREATE TABLE attempts (
     delivery     INTEGER NOT NULL REFERENCES deliveries (seq),
     number       INTEGER NOT NULL,
     account      TEXT NOT NULL,
+    sender       TEXT NOT NULL,             -- on the wire; the delivery's own may be replaced later
+    effective_sender TEXT NOT NULL,         -- what the citizen sees
     start_time   INTEGER NOT NULL,
     end_time     INTEGER,
     outcome      TEXT,                      -- SENT, FAILED, NOT_SENT, UNCERTAIN; NULL while it is under way

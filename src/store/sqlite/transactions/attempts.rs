@@ -3,13 +3,18 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{endings::expire, lanes::closure_of, lawful::goes_here, reporting};
+use super::{
+    endings::expire,
+    lanes::closure_of,
+    lawful::{Fate, Law},
+    reporting,
+};
 use crate::{
     domain::{
         AccountId, AttemptToken, DeliveryId, DeliveryState, Destination, GatewayMessageId, Reason,
     },
     store::{
-        LaneClosure, LeaseRequest, Settlement,
+        LaneClosure, LeaseRequest, Settlement, Unlawful,
         sqlite::{
             rows::{self, micros},
             to_signed,
@@ -18,8 +23,15 @@ use crate::{
     },
 };
 
+/// Most due deliveries that one lease sets aside, because they are too late or may not go out here, so that one account holds up
+/// nobody. No key: it bounds how long the writing thread is busy with one account, and is seen by nobody; the lane comes again at
+/// once, since what was left is due.
+const MOST_SET_ASIDE: usize = 500;
+
 /// A leased row, still sealed.
 pub(in crate::store::sqlite) struct SealedWork {
+    /// Its place in the order of acceptance.
+    pub(super) seq: i64,
     pub(in crate::store::sqlite) id: DeliveryId,
     pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
     pub(in crate::store::sqlite) sealed_text: Vec<u8>,
@@ -37,6 +49,7 @@ pub(in crate::store::sqlite) struct SealedLease {
     pub(in crate::store::sqlite) work: Vec<SealedWork>,
     pub(in crate::store::sqlite) closed: Option<LaneClosure>,
     pub(in crate::store::sqlite) next_due: Option<Timestamp>,
+    pub(in crate::store::sqlite) unlawful: Unlawful,
 }
 
 /// Takes the due work of a lane. Expiry comes before anything else; the attempt is recorded before anyone can send.
@@ -50,33 +63,42 @@ pub(in crate::store::sqlite) fn lease(
             work: Vec::new(),
             closed: Some(closure),
             next_due: None,
+            unlawful: Unlawful::default(),
         });
     }
-    let mut work = Vec::new();
-    // What is too late, or may not go out here, makes room for more; each turn ends or moves at least one delivery, so this
-    // ends.
+    let mut law = Law::new(request);
+    let (mut work, mut set_aside, mut left) = (Vec::new(), 0, 0);
+    let mut last = 0;
+    // What is too late, or may not go out here, makes room for more. Each turn goes on behind the one before, so no row is read
+    // twice, and what waits again is not met again.
     loop {
-        let limit = request.limit.get() as usize - work.len();
-        let due = due_of_account(unit, request, limit)?;
-        let found = due.len();
-        let (live, late): (Vec<_>, Vec<_>) = due
-            .into_iter()
-            .partition(|taken| taken.expire_time > request.must_outlive);
-        unit.note_waiting(&request.account, -to_signed(found));
-        for late in &late {
-            expire(unit, late.id, request.now)?;
+        let limit = (request.limit.get() as usize - work.len()).min(MOST_SET_ASIDE - set_aside);
+        if limit == 0 {
+            break;
         }
-        let before = work.len();
-        for mut due in live {
-            if goes_here(unit, request, &mut due)? {
+        let due = due_of_account(unit, request, last, limit)?;
+        let found = due.len();
+        for mut due in due {
+            last = due.seq;
+            let fate = if due.expire_time <= request.must_outlive {
+                expire(unit, due.id, request.now)?;
+                Fate::Leaves
+            } else {
+                law.fate(unit, &mut due)?
+            };
+            left += usize::from(fate != Fate::Waits);
+            if fate == Fate::Goes {
                 begin_attempt(unit, &due, token, request)?;
                 work.push(due);
+            } else {
+                set_aside += 1;
             }
         }
-        if work.len() - before == found || found < limit {
+        if found < limit {
             break;
         }
     }
+    unit.note_waiting(&request.account, -to_signed(left));
     let next_due = if work.is_empty() {
         next_due(unit, &request.account)?
     } else {
@@ -86,6 +108,7 @@ pub(in crate::store::sqlite) fn lease(
         work,
         closed: None,
         next_due,
+        unlawful: law.unlawful,
     })
 }
 
@@ -111,8 +134,8 @@ fn begin_attempt(
         ])?;
     unit.connection
         .prepare_cached(
-            "INSERT INTO attempts (delivery, number, account, start_time) \
-             SELECT seq, attempts, account, ?2 FROM deliveries WHERE id = ?1",
+            "INSERT INTO attempts (delivery, number, account, start_time, sender, effective_sender) \
+             SELECT seq, attempts, account, ?2, sender, effective_sender FROM deliveries WHERE id = ?1",
         )?
         .execute(params![sealed.id.as_bytes(), micros(now)])?;
     unit.note_change(sealed.id);
@@ -122,20 +145,22 @@ fn begin_attempt(
 fn due_of_account(
     unit: &Unit<'_>,
     request: &LeaseRequest,
+    after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<SealedWork>> {
     unit.connection
         .prepare_cached(
             "SELECT id, sealed_recipient, sealed_text, sender, expire_time, create_time, segments, attempts + 1, \
-             maybe_sent, destination \
+             maybe_sent, destination, seq \
              FROM deliveries INDEXED BY deliveries_waiting \
-             WHERE account = ?1 AND state = 1 AND not_before <= ?2 ORDER BY seq LIMIT ?3",
+             WHERE account = ?1 AND state = 1 AND not_before <= ?2 AND seq > ?4 ORDER BY seq LIMIT ?3",
         )?
         .query_map(
             params![
                 request.account.as_str(),
                 micros(request.now),
-                to_signed(limit)
+                to_signed(limit),
+                after,
             ],
             |row| {
                 Ok(SealedWork {
@@ -150,6 +175,7 @@ fn due_of_account(
                     attempt: row.get(7)?,
                     maybe_sent: row.get(8)?,
                     destination: rows::text(row, 9, rows::destination)?,
+                    seq: row.get(10)?,
                 })
             },
         )?

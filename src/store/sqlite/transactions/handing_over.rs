@@ -1,8 +1,9 @@
 //! Deliveries that one account cannot send go to another account of their administration.
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
+use super::lanes::closure_of;
 use crate::{
     domain::{AccountId, DeliveryId, Destination, Sender},
     store::{
@@ -16,7 +17,8 @@ use crate::{
     },
 };
 
-/// Most deliveries that one transaction looks at, so that it holds up nobody; the next one goes on after the last of them.
+/// Most deliveries that one transaction looks at, so that it holds up nobody; the next one goes on after the last of them. No key:
+/// it bounds how long the writing thread is busy at a time, and is seen by nobody; all of a backlog is looked at all the same.
 const MOST_AT_ONCE: usize = 500;
 
 /// What one transaction came to.
@@ -27,13 +29,9 @@ pub(in crate::store::sqlite) struct HandedOver {
 }
 
 struct Candidate {
-    seq: i64,
-    /// Whether it may go elsewhere at all.
-    is_movable: bool,
     id: DeliveryId,
-    ways: Option<String>,
+    ways: String,
     destination: Destination,
-    expire_time: Timestamp,
 }
 
 /// Where a delivery goes on, and how.
@@ -44,22 +42,71 @@ pub(super) struct Onward<'a> {
     effective_sender: String,
 }
 
-/// The first of the neighbours that is one of a delivery's own ways and may send it today, and that may take it besides.
-pub(super) fn onward<'a>(
+/// The other accounts of an administration, as they stand in one transaction.
+pub(super) struct Others<'a>(Vec<Other<'a>>);
+
+struct Other<'a> {
+    neighbour: &'a Neighbour,
+    /// Whether it can send just now.
+    is_well: bool,
+}
+
+impl<'a> Others<'a> {
+    /// A lane's own report is as old as its last turn; whether it is closed is read where it is kept, as for a new code.
+    pub(super) fn of(unit: &Unit<'_>, neighbours: &'a [Neighbour]) -> rusqlite::Result<Self> {
+        let other = |neighbour: &'a Neighbour| {
+            let is_well =
+                neighbour.is_well && closure_of(unit.connection, &neighbour.account)?.is_none();
+            Ok(Other { neighbour, is_well })
+        };
+        neighbours
+            .iter()
+            .map(other)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The first that is one of a delivery's own ways and may send it today, is well and has a place.
+    pub(super) fn onward(
+        &self,
+        unit: &Unit<'_>,
+        ways: &str,
+        destination: Destination,
+    ) -> Option<Onward<'a>> {
+        let mut taking = self.0.iter().filter(|other| other.takes(unit));
+        taking.find_map(|other| onward(ways, destination, other.neighbour))
+    }
+
+    /// Whether any of them may send it today, though perhaps not now.
+    pub(super) fn is_any_lawful(&self, ways: &str, destination: Destination) -> bool {
+        let mut others = self.0.iter();
+        others.any(|other| onward(ways, destination, other.neighbour).is_some())
+    }
+
+    fn any_takes(&self, unit: &Unit<'_>) -> bool {
+        self.0.iter().any(|other| other.takes(unit))
+    }
+}
+
+impl Other<'_> {
+    fn takes(&self, unit: &Unit<'_>) -> bool {
+        let waiting = || unit.waiting_for(&self.neighbour.account);
+        self.is_well && waiting() < u64::from(self.neighbour.queue_limit.get())
+    }
+}
+
+fn onward<'a>(
     ways: &str,
     destination: Destination,
-    neighbours: &'a [Neighbour],
-    may_take: impl Fn(&Neighbour) -> bool,
+    neighbour: &'a Neighbour,
 ) -> Option<Onward<'a>> {
-    neighbours.iter().find_map(|neighbour| {
-        let account = &neighbour.account;
-        let way = ways::from_stored(ways).find(|way| way.account == account.as_str())?;
-        let sender = neighbour.lawful.sender(&way.sender, destination)?;
-        may_take(neighbour).then(|| Onward {
-            account,
-            sender: sender.clone(),
-            effective_sender: effective_sender(sender, destination, way.effective_sender),
-        })
+    let account = &neighbour.account;
+    let way = ways::from_stored(ways).find(|way| way.account == account.as_str())?;
+    let sender = neighbour.lawful.sender(&way.sender, destination)?;
+    Some(Onward {
+        account,
+        sender: sender.clone(),
+        effective_sender: effective_sender(sender, destination, way.effective_sender),
     })
 }
 
@@ -72,70 +119,76 @@ fn effective_sender(sender: &Sender, destination: Destination, kept: &str) -> St
     .to_owned()
 }
 
-/// Whether it can send just now, and has a place.
-pub(super) fn takes(unit: &Unit<'_>, neighbour: &Neighbour) -> bool {
-    neighbour.is_well
-        && unit.waiting_for(&neighbour.account) < u64::from(neighbour.queue_limit.get())
-}
-
 /// Moves what waits and was never sent, as its own ways allow.
 pub(in crate::store::sqlite) fn hand_over(
     unit: &mut Unit<'_>,
     request: &HandOver,
     after: i64,
 ) -> rusqlite::Result<HandedOver> {
-    if !request.to.iter().any(|neighbour| takes(unit, neighbour)) {
-        return Ok(HandedOver {
-            moved: 0,
-            go_on_after: None,
-        });
+    let mut handed_over = HandedOver {
+        moved: 0,
+        go_on_after: None,
+    };
+    let others = Others::of(unit, &request.to)?;
+    if !others.any_takes(unit) {
+        return Ok(handed_over);
     }
-    let mut moved = 0;
-    let candidates = candidates(unit, request, after)?;
-    let last = candidates.last().map(|candidate| candidate.seq);
-    let go_on_after = last.filter(|_| candidates.len() == MOST_AT_ONCE);
-    for candidate in candidates {
-        let ways = candidate
-            .ways
-            .as_deref()
-            .filter(|_| candidate.is_movable && candidate.expire_time > request.now);
-        let Some(ways) = ways else { continue };
-        let may_take = |neighbour: &Neighbour| takes(unit, neighbour);
-        if let Some(way) = onward(ways, candidate.destination, &request.to, may_take) {
+    handed_over.go_on_after = end_of_part(unit, &request.from, after)?;
+    let end = handed_over.go_on_after.unwrap_or(i64::MAX);
+    for candidate in candidates(unit, request, after, end)? {
+        if let Some(way) = others.onward(unit, &candidate.ways, candidate.destination) {
             move_to(unit, candidate.id, &way, request.now)?;
             unit.note_waiting(&request.from, -1);
-            moved += 1;
+            handed_over.moved += 1;
         }
     }
-    Ok(HandedOver { moved, go_on_after })
+    Ok(handed_over)
 }
 
-fn candidates(unit: &Unit<'_>, request: &HandOver, after: i64) -> rusqlite::Result<Vec<Candidate>> {
+/// The last of those that one transaction looks at, where there are so many; whether they may move or not.
+fn end_of_part(unit: &Unit<'_>, from: &AccountId, after: i64) -> rusqlite::Result<Option<i64>> {
+    unit.connection
+        .prepare_cached(
+            "SELECT seq FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3",
+        )?
+        .query_row(
+            params![from.as_str(), after, to_signed(MOST_AT_ONCE - 1)],
+            |row| row.get(0),
+        )
+        .optional()
+}
+
+/// What may move: it has another way, was certainly not sent, and has time left.
+fn candidates(
+    unit: &Unit<'_>,
+    request: &HandOver,
+    after: i64,
+    end: i64,
+) -> rusqlite::Result<Vec<Candidate>> {
     let least_attempts = match request.which {
         Which::AllThatWait => 0,
         Which::WhatWasTried => 1,
     };
     unit.connection
         .prepare_cached(
-            "SELECT id, ways, expire_time, seq, NOT maybe_sent AND attempts >= ?2, destination \
-             FROM deliveries INDEXED BY deliveries_waiting \
-             WHERE account = ?1 AND state = 1 AND seq > ?4 ORDER BY seq LIMIT ?3",
+            "SELECT id, ways, destination FROM deliveries INDEXED BY deliveries_waiting \
+             WHERE account = ?1 AND state = 1 AND seq > ?2 AND seq <= ?3 AND ways IS NOT NULL AND NOT maybe_sent \
+             AND attempts - attempts_elsewhere >= ?4 AND expire_time > ?5 ORDER BY seq",
         )?
         .query_map(
             params![
                 request.from.as_str(),
-                least_attempts,
-                to_signed(MOST_AT_ONCE),
                 after,
+                end,
+                least_attempts,
+                micros(request.now),
             ],
             |row| {
                 Ok(Candidate {
                     id: DeliveryId::from_bytes(row.get(0)?),
                     ways: row.get(1)?,
-                    expire_time: rows::time(row, 2)?,
-                    seq: row.get(3)?,
-                    is_movable: row.get(4)?,
-                    destination: rows::text(row, 5, rows::destination)?,
+                    destination: rows::text(row, 2, rows::destination)?,
                 })
             },
         )?
@@ -151,8 +204,8 @@ pub(super) fn move_to(
 ) -> rusqlite::Result<()> {
     unit.connection
         .prepare_cached(
-            "UPDATE deliveries SET account = ?2, sender = ?3, effective_sender = ?4, not_before = 0, update_time = ?5 \
-             WHERE id = ?1",
+            "UPDATE deliveries SET account = ?2, sender = ?3, effective_sender = ?4, not_before = 0, update_time = ?5, \
+             attempts_elsewhere = attempts WHERE id = ?1",
         )?
         .execute(params![
             id.as_bytes(),

@@ -17,7 +17,6 @@ use crate::{
             rows::{self, micros},
             writer::Unit,
         },
-        ways::{self, StoredWay},
     },
 };
 
@@ -32,7 +31,6 @@ struct Subject {
     seq: i64,
     id: DeliveryId,
     account: AccountId,
-    ways: Option<String>,
     recipient_hash: RecipientHash,
     message_id: Option<String>,
     submit_time: Option<Timestamp>,
@@ -48,15 +46,6 @@ impl Subject {
         }
     }
 
-    /// The account that says it, and its sender, where the delivery has gone on to another account since.
-    fn earlier_way(&self, account: &str) -> Option<StoredWay<'_>> {
-        let ways = self
-            .ways
-            .as_deref()
-            .filter(|_| account != self.account.as_str())?;
-        ways::from_stored(ways).find(|way| way.account == account)
-    }
-
     fn facing(&self, account: &str, message_id: Option<&str>) -> Settleable {
         let is_its_message = match (self.message_id.as_deref(), message_id) {
             (Some(known), Some(named)) => known == named,
@@ -70,7 +59,7 @@ impl Subject {
 }
 
 const SUBJECT: &str = "SELECT seq, id, account, recipient_hash, gateway_message_id, submit_time, state, maybe_sent, attempts, \
-     report_deadline, ways FROM deliveries";
+     report_deadline FROM deliveries";
 
 /// Keeps a report and lets it settle its delivery.
 pub(in crate::store::sqlite) fn apply_report(
@@ -407,7 +396,8 @@ fn settle(
         Move::Stay => return Ok(ReportEffect::Noted),
     };
     // What the citizen holds is the message of the account that says so, under its sender.
-    let way = subject.earlier_way(said.account);
+    let sent_as = sent_as(unit, subject.seq, said.account)?;
+    let is_elsewhere = said.account != subject.account.as_str();
     unit.connection
         .prepare_cached(
             "UPDATE deliveries SET state = ?2, reason = ?3, report_time = ?4, update_time = ?5, sealed_text = NULL, \
@@ -422,15 +412,33 @@ fn settle(
             micros(said.receive_time),
             micros(now),
             said.message_id,
-            way.as_ref().map(|way| way.account),
-            way.as_ref().map(|way| way.sender.as_str()),
-            way.as_ref().map(|way| way.effective_sender),
+            sent_as.as_ref().filter(|_| is_elsewhere).map(|_| said.account),
+            sent_as.as_ref().map(|(sender, _)| sender),
+            sent_as.as_ref().map(|(_, effective_sender)| effective_sender),
         ])?;
     unit.note_change(subject.id);
     if subject.settleable.state == DeliveryState::Accepted {
         unit.note_waiting(&subject.account, -1);
     }
     Ok(ReportEffect::Settled(state))
+}
+
+/// The sender on the wire, and what the citizen sees, of an account's last attempt. The delivery's own may have been replaced
+/// since: the alias lapsed, or it went on to another account, and perhaps came back.
+fn sent_as(
+    unit: &Unit<'_>,
+    delivery: i64,
+    account: &str,
+) -> rusqlite::Result<Option<(String, String)>> {
+    unit.connection
+        .prepare_cached(
+            "SELECT sender, effective_sender FROM attempts WHERE delivery = ?1 AND account = ?2 \
+             ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row(params![delivery, account], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
 }
 
 fn reason_of(news: &News) -> Option<&str> {
@@ -455,7 +463,6 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
             report_deadline: rows::optional_time(row, 9)?,
             is_of_last_attempt: false,
         },
-        ways: row.get(10)?,
     })
 }
 
