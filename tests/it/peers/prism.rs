@@ -227,7 +227,7 @@ const CONTACT: [(&str, &str); 3] = [
 ];
 const SMS: Form = &[SENDER, TO, TEXT, JSON];
 const CERTIFIED: Form = &[SENDER, TO, TEXT, CONTACT[0], CONTACT[1], CONTACT[2], JSON];
-const UPLOAD: Form = &[
+const UPLOADED: Form = &[
     ("Tipo", "BASE64"),
     ("Nombre", "mifichero.pdf"),
     ("Contenido", "JVBERi0="),
@@ -264,10 +264,10 @@ const FUNCTIONS: [(&str, Form, (&str, &str)); 20] = [
     ),
     ("GetSMSCERTIFICADO", &[ID, JSON], ("Telefono", "nadie")),
     ("GetReportSMSCERTIFICADO", &[ID, JSON], ("Idmensaje", "0")),
-    ("CargarFichero", UPLOAD, ("Tipo", "mifichero.pdf")),
+    ("CargarFichero", UPLOADED, ("Tipo", "mifichero.pdf")),
     (
         "CargarFichero",
-        UPLOAD,
+        UPLOADED,
         ("Nombre", "un-nombre-demasiado-largo.pdf"),
     ),
     ("ListarFicheros", &[JSON], ("Resp", "CSV")),

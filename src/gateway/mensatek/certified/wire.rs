@@ -248,36 +248,28 @@ pub fn delete(name: &LibraryFileName) -> Form {
 
 /// `CargarFichero`, in either of its two forms. `boundary` stands between the parts of the first; it must not occur in the file.
 pub fn upload(file: &LibraryUpload, boundary: &str) -> Form {
-    let after = if file.delete_when_certified {
-        "Si"
-    } else {
-        "No"
-    };
+    // The text knows `Si` alone, so nothing is said of a file that stays.
+    let after = file.delete_when_certified.then_some(("Autoborrado", "Si"));
     let content = file.content.expose();
     match file.form {
         UploadForm::Base64 => {
             let mut text = Zeroizing::new(String::with_capacity(content.len().div_ceil(3) * 4));
             BASE64.encode_string(content, &mut text);
-            form(&[
-                ("Nombre", file.name.as_str()),
-                ("Tipo", "BASE64"),
-                ("Autoborrado", after),
-                ("Contenido", &text),
-            ])
+            let fields = [("Nombre", file.name.as_str()), ("Tipo", "BASE64")];
+            let fields = fields.into_iter().chain(after);
+            let fields: Vec<_> = fields.chain([("Contenido", text.as_str())]).collect();
+            form(&fields)
         }
         // The text names no field for the file; `Fichero` is an assumption (confidence C). PHP, which the platform is written
         // in, takes a file under any name.
         UploadForm::Files => {
             let name = file.name.as_str();
-            let fields = [
-                ("Nombre", name),
-                ("Tipo", "FILES"),
-                ("Autoborrado", after),
-                ("Resp", "JSON"),
-            ];
+            let fields = [("Nombre", name), ("Tipo", "FILES")];
+            let fields = fields.into_iter().chain(after);
+            let fields = fields.chain([("Resp", "JSON")]);
             let disposition = format!("--{boundary}\r\nContent-Disposition: form-data; name=");
             let part = |(field, value)| format!("{disposition}\"{field}\"\r\n\r\n{value}\r\n");
-            let mut head: String = fields.into_iter().map(part).collect();
+            let mut head: String = fields.map(part).collect();
             head.push_str(&disposition);
             head.push_str("\"Fichero\"; filename=\"");
             head.push_str(name);
