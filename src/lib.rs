@@ -36,5 +36,6 @@ pub mod clock;
 pub mod config;
 pub mod crash_points;
 pub mod http_port;
+pub mod places;
 pub mod simulator;
 pub mod telemetry;

@@ -178,7 +178,9 @@ impl Lane {
     async fn flow(&mut self, stop: &CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let Step::Ended(ended) = self.step(self.per_request, self.places(), None, stop).await
+            let Step::Ended(ended) = self
+                .step(self.per_request, self.places(), false, stop)
+                .await
             else {
                 continue;
             };
@@ -208,12 +210,13 @@ impl Lane {
         }
     }
 
-    /// Begins requests where there is a place and something is due, or waits for whatever comes first, `at_most` so long.
+    /// Begins requests where there is a place and something is due, or waits for whatever comes first. One that is to try the
+    /// gateway asks for a code where none waits, and waits for it no longer than [`breaker::AGAIN`].
     async fn step(
         &mut self,
         per_request: NonZeroU32,
         places: NonZeroU32,
-        at_most: Option<Duration>,
+        is_trial: bool,
         stop: &CancellationToken,
     ) -> Step {
         let free = (places.get() as usize).saturating_sub(self.under_way.len());
@@ -221,7 +224,7 @@ impl Lane {
         let (Some(free), Some(permit)) =
             (u32::try_from(free).ok().and_then(NonZeroU32::new), permit)
         else {
-            return self.wait_for_a_place(at_most, stop).await;
+            return self.wait_for_a_place(stop).await;
         };
         // How long nothing is due, where that is known.
         let mut left = match self.take(per_request.saturating_mul(free)).await {
@@ -245,9 +248,9 @@ impl Lane {
             }
         };
         // Only now: what waited was taken.
-        if let Some(most) = at_most {
+        if is_trial {
             self.ask_for_a_probe(true);
-            left = Some(left.map_or(most, |left| left.min(most)));
+            left = Some(left.map_or(breaker::AGAIN, |left| left.min(breaker::AGAIN)));
         }
         let wakes = Wakes {
             bell: true,
@@ -260,21 +263,16 @@ impl Lane {
 
     /// Waits while every place is taken, or nobody may present the credentials. Requests may hang for long, so it is looked
     /// whether the account has been closed meanwhile: what waits then goes to the others, and who asks is told.
-    async fn wait_for_a_place(
-        &mut self,
-        at_most: Option<Duration>,
-        stop: &CancellationToken,
-    ) -> Step {
+    async fn wait_for_a_place(&mut self, stop: &CancellationToken) -> Step {
         let is_closed = self.report.closed.is_some();
         if is_closed {
             self.hand_over(Which::AllThatWait).await;
         }
-        let again = at_most.unwrap_or(breaker::AGAIN).min(breaker::AGAIN);
         let wakes = Wakes {
             bell: false,
             others: is_closed,
         };
-        let came = self.wait(Some(again), wakes, stop).await;
+        let came = self.wait(Some(breaker::AGAIN), wakes, stop).await;
         if matches!(came, Step::Waited) {
             self.look_whether_closed().await;
         }

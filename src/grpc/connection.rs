@@ -65,12 +65,14 @@ impl fmt::Debug for Arriving {
 
 /// One of the places for connections, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(#[allow(dead_code)] OwnedSemaphorePermit); // held, never read
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Place {
     pub(super) fn taken(permit: OwnedSemaphorePermit) -> Self {
         metrics::gauge!(names::GRPC_CONNECTIONS).increment(1.0);
-        Self(permit)
+        Self { _permit: permit }
     }
 }
 

@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{Arriving, Connection, Cut, Peer, Place, Transport},
-    handshakes::{HandshakePlace, Handshakes},
     tls::{PeerCertificate, ServerTls},
 };
-use crate::telemetry::names;
+use crate::{
+    places::{self, AddressHolder, Full, Places},
+    telemetry::names,
+};
 
 /// Rest after an accept that failed, as for want of file descriptors.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
@@ -36,6 +38,16 @@ pub struct ConnectionLimits {
     pub closing: CancellationToken,
     /// Cancelled when no connection is waited for any more: whatever is still open then is cut off.
     pub cut: CancellationToken,
+}
+
+/// Places for TLS handshakes under way: who has not shown a certificate yet may not take the places of those who have.
+type Handshakes = Places<AddressHolder>;
+
+/// All sources together get half of the places for connections: strangers, however many, leave the other half to callers who
+/// have shown who they are. More would be of no use: a handshake takes some round trips, a connection of a caller stays.
+fn handshakes(limits: &ConnectionLimits) -> Arc<Handshakes> {
+    let most = limits.max_connections.div_ceil(2);
+    Places::new(most, limits.max_handshakes_per_source)
 }
 
 struct Door {
@@ -60,7 +72,7 @@ pub fn accept_within(
 ) -> impl Stream<Item = io::Result<Connection>> {
     let door = Door {
         places: Arc::new(Semaphore::new(limits.max_connections)),
-        handshakes: Handshakes::new(limits.max_connections, limits.max_handshakes_per_source),
+        handshakes: handshakes(&limits),
         listener,
         limits,
         tls,
@@ -113,13 +125,16 @@ impl Door {
             let Some(tls) = &self.tls else {
                 return accepted.plain();
             };
-            match self.handshakes.take(source.ip()) {
+            match self.handshakes.take(source.ip().into()) {
                 Ok(handshake) => {
                     self.greeting
                         .spawn(accepted.greeted(Arc::clone(tls), handshake));
                 }
-                Err(none) => {
-                    let limit = none.label();
+                Err(full) => {
+                    let limit = match full {
+                        Full::OfOne => "source",
+                        Full::OfAll => "all",
+                    };
                     metrics::counter!(names::GRPC_HANDSHAKES_TURNED_AWAY, "limit" => limit)
                         .increment(1);
                 }
@@ -157,7 +172,7 @@ impl Accepted {
     async fn greeted(
         mut self,
         tls: Arc<ServerTls>,
-        handshake: HandshakePlace,
+        handshake: places::Place<AddressHolder>,
     ) -> Option<Connection> {
         let failed = |cause| {
             metrics::counter!(names::GRPC_HANDSHAKES_FAILED, "cause" => cause).increment(1);
@@ -289,8 +304,8 @@ mod tests {
         let (server, client) = both_sides();
         let (accepted, stream) = accepted(LONG).await;
         let deadline = accepted.deadline.deadline();
-        let handshakes = Handshakes::new(2, 1);
-        let handshake = handshakes.take(accepted.source.ip()).unwrap();
+        let handshakes = Places::new(1, 1);
+        let handshake = handshakes.take(accepted.source.ip().into()).unwrap();
         let connecting = client.connect("localhost".try_into().unwrap(), stream);
         let (connection, client) = tokio::join!(accepted.greeted(server, handshake), connecting);
         (deadline, connection.unwrap(), client.unwrap(), handshakes)
@@ -311,7 +326,33 @@ mod tests {
     async fn a_peer_that_has_shown_who_it_is_leaves_its_place_for_handshakes() {
         let (_, connection, _client, handshakes) = greeted().await;
         let source = connection.peer.address.unwrap().ip();
-        let _next = handshakes.take(source).unwrap();
+        let _next = handshakes.take(source.into()).unwrap();
+    }
+
+    #[test]
+    fn strangers_have_half_of_the_places_and_one_source_a_part_of_them() {
+        let limits = |max_connections| ConnectionLimits {
+            max_connections,
+            max_handshakes_per_source: 2,
+            arrival_timeout: LONG,
+            closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        };
+        let take = |places: &Arc<Handshakes>, last: u8| {
+            places.take(AddressHolder::from(std::net::IpAddr::from([
+                192, 0, 2, last,
+            ])))
+        };
+        let five = handshakes(&limits(5));
+        let held = [1, 1].map(|source| take(&five, source).unwrap());
+        assert_eq!(take(&five, 1).unwrap_err(), Full::OfOne);
+        let _other = take(&five, 2).unwrap();
+        assert_eq!(take(&five, 3).unwrap_err(), Full::OfAll);
+        drop(held);
+        // With one connection there is one handshake.
+        let one = handshakes(&limits(1));
+        let _held = take(&one, 1).unwrap();
+        assert_eq!(take(&one, 2).unwrap_err(), Full::OfAll);
     }
 
     /// Fails at once, though it could wait for its peer for ever.

@@ -11,7 +11,6 @@ mod connections;
 mod convert;
 mod deliveries;
 mod entitlements;
-mod handshakes;
 mod identity;
 mod redacted;
 mod refusals;

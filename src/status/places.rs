@@ -3,13 +3,14 @@
 //! A watch of one delivery stays until its report window is over, which may be days: were all watches to share their places, a
 //! few callers that watch one by one would shut out those who watch all.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use super::StatusError;
-use crate::{domain::CallerName, telemetry::names};
+use crate::{
+    domain::CallerName,
+    places::{Full, Place, Places},
+    telemetry::names,
+};
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,38 +42,25 @@ pub struct WatchLimits {
 /// The places for watches of one process.
 #[derive(Debug, Clone)]
 pub struct WatchPlaces {
-    of_one: Arc<Places>,
-    of_all: Arc<Places>,
-}
-
-#[derive(Debug)]
-struct Places {
-    watched: Watched,
-    limits: WatchLimits,
-    /// Places taken, by caller; none has 0. There are few callers, so all are summed up when there is one more.
-    taken: Mutex<HashMap<CallerName, usize>>,
+    of_one: Arc<Places<CallerName>>,
+    of_all: Arc<Places<CallerName>>,
 }
 
 /// One taken place; given back when it is dropped.
 #[derive(Debug)]
 pub struct WatchPlace {
-    places: Arc<Places>,
+    watched: Watched,
     caller: CallerName,
+    _place: Place<CallerName>,
 }
 
 impl WatchPlaces {
     /// So many places.
     pub fn new(of_one: WatchLimits, of_all: WatchLimits) -> Self {
-        let places = |watched, limits| {
-            Arc::new(Places {
-                watched,
-                limits,
-                taken: Mutex::default(),
-            })
-        };
+        let places = |limits: WatchLimits| Places::new(limits.most, limits.most_per_caller);
         Self {
-            of_one: places(Watched::One, of_one),
-            of_all: places(Watched::All, of_all),
+            of_one: places(of_one),
+            of_all: places(of_all),
         }
     }
 
@@ -82,67 +70,43 @@ impl WatchPlaces {
             Watched::One => &self.of_one,
             Watched::All => &self.of_all,
         };
-        places.count_in(caller)?;
-        Ok(WatchPlace {
-            places: Arc::clone(places),
-            caller: caller.clone(),
-        })
-    }
-}
-
-impl Places {
-    fn taken(&self) -> MutexGuard<'_, HashMap<CallerName, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn count_in(&self, caller: &CallerName) -> Result<(), StatusError> {
-        let mut taken = self.taken();
-        let own = taken.get(caller).copied().unwrap_or(0);
-        if own >= self.limits.most_per_caller {
-            self.count_refusal(caller, "caller");
-            return Err(StatusError::CallerWatches {
-                watched: self.watched,
-                caller: caller.clone(),
-            });
-        }
-        if taken.values().sum::<usize>() >= self.limits.most {
-            self.count_refusal(caller, "all");
-            return Err(StatusError::TooManyWatchers(self.watched));
-        }
-        taken.insert(caller.clone(), own + 1);
-        drop(taken);
-        self.gauge(caller).increment(1.0);
-        Ok(())
-    }
-
-    fn count_out(&self, caller: &CallerName) {
-        let mut taken = self.taken();
-        if let Some(own) = taken.get_mut(caller) {
-            *own -= 1;
-            if *own == 0 {
-                taken.remove(caller);
+        match places.take(caller.clone()) {
+            Ok(place) => {
+                gauge(watched, caller).increment(1.0);
+                Ok(WatchPlace {
+                    watched,
+                    caller: caller.clone(),
+                    _place: place,
+                })
             }
+            Err(full) => Err(refused(watched, caller, full)),
         }
-        drop(taken);
-        self.gauge(caller).decrement(1.0);
-    }
-
-    fn gauge(&self, caller: &CallerName) -> metrics::Gauge {
-        let caller = caller.as_str().to_owned();
-        metrics::gauge!(names::WATCHERS, "watched" => self.watched.as_str(), "caller" => caller)
-    }
-
-    fn count_refusal(&self, caller: &CallerName, limit: &'static str) {
-        let (watched, caller) = (self.watched.as_str(), caller.as_str().to_owned());
-        metrics::counter!(names::WATCHERS_REFUSED, "watched" => watched, "caller" => caller, "limit" => limit)
-            .increment(1);
     }
 }
 
 impl Drop for WatchPlace {
     fn drop(&mut self) {
-        self.places.count_out(&self.caller);
+        gauge(self.watched, &self.caller).decrement(1.0);
     }
+}
+
+fn gauge(watched: Watched, caller: &CallerName) -> metrics::Gauge {
+    let caller = caller.as_str().to_owned();
+    metrics::gauge!(names::WATCHERS, "watched" => watched.as_str(), "caller" => caller)
+}
+
+fn refused(watched: Watched, caller: &CallerName, full: Full) -> StatusError {
+    let (limit, error) = match full {
+        Full::OfOne => {
+            let caller = caller.clone();
+            ("caller", StatusError::CallerWatches { watched, caller })
+        }
+        Full::OfAll => ("all", StatusError::TooManyWatchers(watched)),
+    };
+    let (watched, caller) = (watched.as_str(), caller.as_str().to_owned());
+    metrics::counter!(names::WATCHERS_REFUSED, "watched" => watched, "caller" => caller, "limit" => limit)
+        .increment(1);
+    error
 }
 
 #[cfg(test)]

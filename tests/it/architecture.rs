@@ -42,13 +42,15 @@ const ALLOWED: &[(&str, &str)] = &[
         "store gateway domain clock http_port telemetry::names",
     ),
     // Knows nobody: the operator's pages and the platforms' reports are served alike.
-    ("http_port", ""),
+    ("http_port", "places"),
+    // Knows nobody: connections, handshakes and watches are counted alike.
+    ("places", ""),
     // Watching needs the clock: `SENT` becomes final when its report window ends, and nothing changes in the store then.
-    ("status", "store domain clock telemetry::names"),
+    ("status", "store domain clock places telemetry::names"),
     // The services ask the clock how long the code of a request still lives.
     (
         "grpc",
-        "intake certified status domain clock telemetry::names",
+        "intake certified status domain clock places telemetry::names",
     ),
     ("admin", "status dispatch domain http_port telemetry::names"),
     ("telemetry", "domain"),

@@ -53,7 +53,7 @@ impl Lane {
         while !stop.is_cancelled() {
             let came = if self.under_way.is_empty() {
                 // What waits is taken; else the next new one is asked for, anew each time: the last one may have been refused.
-                self.step(NonZeroU32::MIN, NonZeroU32::MIN, Some(AGAIN), stop)
+                self.step(NonZeroU32::MIN, NonZeroU32::MIN, true, stop)
                     .await
             } else {
                 self.hand_over(Which::AllThatWait).await;
