@@ -8,6 +8,7 @@ mod change_log;
 mod changes;
 mod content;
 mod health;
+mod key_file;
 mod lanes;
 mod reports;
 pub mod sealing;

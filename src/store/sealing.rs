@@ -4,13 +4,7 @@
 //! (AES-256-GCM), one that finds numbers again (HMAC-SHA-256; a bare hash of a Spanish mobile falls in minutes) and one
 //! that compares requests.
 
-use std::{
-    fmt,
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use aes_gcm::{
     Aes256Gcm, Nonce,
@@ -22,39 +16,20 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::Content;
+use super::{
+    Content,
+    key_file::{self, KEY_BYTES},
+};
 use crate::domain::{
     AccountId, CredentialsVersion, DeliveryId, Recipient, Region, ReportPath, ReportedNumber,
     SecretText, certified::CertifiedId,
 };
 
-const KEY_BYTES: usize = 32;
+pub use key_file::KeyFileError;
+
 const NONCE_BYTES: usize = 12;
 /// `u32` key id, then the nonce, then the sealed bytes with their tag.
 const HEADER_BYTES: usize = 4 + NONCE_BYTES;
-/// A key file is a few lines.
-const KEY_FILE_LIMIT_BYTES: u64 = 64 * 1024;
-
-/// Why there is no sealer. The message says what to do.
-#[derive(Debug, Error)]
-pub enum KeyFileError {
-    /// The file cannot be read or made.
-    #[error("{path}: cannot be read or made: {source}; check the directory and its permissions")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Others can read the key.
-    #[error("{0}: others can read this key; run: chmod 600 {0}")]
-    Exposed(PathBuf),
-    /// It is not a key file.
-    #[error(
-        "{0}: is not a sealing key: one line '<id>:<64 hexadecimal digits>' is needed; restore it from your backup, a new one cannot open what the old one sealed"
-    )]
-    Malformed(PathBuf),
-}
 
 /// A sealed value could not be opened: another key sealed it, or it was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -81,34 +56,7 @@ pub type Fingerprint = [u8; 32];
 impl Sealer {
     /// Reads the key file, or makes it (mode 0600, on the disk before it is used) where there is none.
     pub fn from_file(path: &Path) -> Result<Self, KeyFileError> {
-        let io = |source| KeyFileError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        match File::open(path) {
-            Ok(file) => Self::read(path, &file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_key_file(path).map_err(io)?;
-                Self::read(path, &File::open(path).map_err(io)?)
-            }
-            Err(error) => Err(io(error)),
-        }
-    }
-
-    fn read(path: &Path, file: &File) -> Result<Self, KeyFileError> {
-        let io = |source| KeyFileError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
-            return Err(KeyFileError::Exposed(path.to_owned()));
-        }
-        let mut text = Zeroizing::new(String::new());
-        file.take(KEY_FILE_LIMIT_BYTES)
-            .read_to_string(&mut text)
-            .map_err(io)?;
-        let (key_id, key) =
-            parse_key_file(&text).ok_or_else(|| KeyFileError::Malformed(path.to_owned()))?;
+        let (key_id, key) = key_file::read_or_make(path)?;
         Ok(Self::from_key(key_id, &key))
     }
 
@@ -345,51 +293,6 @@ fn bound_to(id: &[u8; 16], field: &[u8]) -> Vec<u8> {
     [id.as_slice(), field].concat()
 }
 
-fn parse_key_file(text: &str) -> Option<(u32, Zeroizing<[u8; KEY_BYTES]>)> {
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let (key_id, digits) = lines.next()?.split_once(':')?;
-    let digits = digits.trim().as_bytes();
-    if digits.len() != 2 * KEY_BYTES || lines.next().is_some() {
-        return None;
-    }
-    let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some((key_id.trim().parse().ok()?, key))
-}
-
-fn make_key_file(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(directory)?;
-    let key = Zeroizing::new(<[u8; KEY_BYTES]>::generate());
-    let mut text = Zeroizing::new(String::with_capacity(256));
-    text.push_str(
-        "# Sealing key of clave-otp. Keep a copy in a safe place: without it nobody can open what waits to be sent.\n1:",
-    );
-    for byte in key.iter() {
-        for nibble in [byte >> 4, byte & 15] {
-            // A nibble is always a hexadecimal digit.
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    text.push('\n');
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,6 +303,27 @@ mod tests {
 
     fn id() -> DeliveryId {
         DeliveryId::new(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_report_address_follows_from_key_account_and_version_and_from_nothing_else() {
+        let path = |key: u8, account: &str, version| {
+            let account = AccountId::parse(account).unwrap();
+            Sealer::from_key(1, &[key; KEY_BYTES])
+                .report_path(&account, version)
+                .expose()
+        };
+        let mut paths = std::collections::BTreeSet::new();
+        for key in [7, 8] {
+            for account in ["madrid-mn", "madrid-mn2"] {
+                for version in [1, 2] {
+                    let made = path(key, account, version);
+                    assert_eq!(made, path(key, account, version), "after a restart too");
+                    paths.insert(made);
+                }
+            }
+        }
+        assert_eq!(paths.len(), 8);
     }
 
     #[test]
@@ -442,40 +366,6 @@ mod tests {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
             assert!(sealer.open_text(id, &changed).is_err());
-        }
-    }
-
-    #[test]
-    fn the_key_file_is_made_once_and_for_its_owner_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("data/sealing.key");
-        let made = Sealer::from_file(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        let read = Sealer::from_file(&path).unwrap();
-        assert_eq!(made.check_value(), read.check_value());
-    }
-
-    #[test]
-    fn a_key_that_others_can_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("sealing.key");
-        Sealer::from_file(&path).unwrap();
-        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        std::fs::set_permissions(&path, open_to_all).unwrap();
-        let refused = Sealer::from_file(&path).unwrap_err();
-        assert!(refused.to_string().contains("chmod 600"), "{refused}");
-    }
-
-    #[test]
-    fn something_else_is_not_a_key() {
-        for text in [
-            "",
-            "hello",
-            "1:00",
-            "x:".repeat(40).as_str(),
-            "# only a comment\n",
-        ] {
-            assert!(parse_key_file(text).is_none(), "{text}");
         }
     }
 }
