@@ -5,6 +5,7 @@
 
 mod certified;
 mod change_log;
+mod log;
 mod readers;
 mod reads;
 mod rows;
@@ -88,7 +89,7 @@ impl SqliteStore {
             reads::waiting(&connection).map_err(|error| OpenStoreError::of(path, &error))?;
         let (changes, lanes, health) = (Changes::default(), Lanes::default(), Health::new());
         let (id, end) = change_log::store_id(&connection)
-            .and_then(|id| Ok((id, change_log::end(&connection)?)))
+            .and_then(|id| Ok((id, change_log::CHANGES.end(&connection)?)))
             .map_err(|error| OpenStoreError::of(path, &error))?;
         changes.log_reaches(end);
         let reading = (0..options.readers.get())
@@ -434,7 +435,7 @@ impl Store for SqliteStore {
         limit: NonZeroU32,
     ) -> Result<ForgottenChanges, StoreError> {
         self.writer
-            .write(move |unit| change_log::forget(unit, before, limit))
+            .write(move |unit| change_log::CHANGES.forget(unit, before, limit))
             .await
     }
 

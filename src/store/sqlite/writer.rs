@@ -303,7 +303,7 @@ impl Desk {
             changed: unit.changed,
             bells: unit.bells,
             waiting: unit.waiting_change,
-            log_end: change_log::end(&transaction)?,
+            log_end: change_log::CHANGES.end(&transaction)?,
             has_certified_event: unit.has_certified_event,
         };
         crash_points::reach(Point::BeforeCommit);

@@ -12,9 +12,10 @@ use crate::{
         certified::{CertifiedId, CertifiedNews, MessageGroup, PlatformState},
     },
     store::{
-        CertifiedEffect, ChangePlace, ForgottenChanges, NewCertifiedEvent,
+        CertifiedEffect, ChangePlace, NewCertifiedEvent,
         sealing::{Fingerprint, RecipientHash},
         sqlite::{
+            log::{Log, Standing},
             rows::{micros, optional_time, text, time},
             writer::Unit,
         },
@@ -238,6 +239,12 @@ fn insert(connection: &Connection, sealed: &SealedEvent) -> rusqlite::Result<()>
         .map(drop)
 }
 
+/// The log.
+pub(super) const EVENTS: Log = Log {
+    table: "certified_events",
+    time: "receive_time",
+};
+
 /// An event as it stands in the database.
 pub(super) struct Row {
     pub(super) place: ChangePlace,
@@ -256,15 +263,14 @@ pub(super) struct Row {
     pub(super) receive_time: Timestamp,
 }
 
-/// What follows a place.
+/// A piece of the log.
 pub(super) enum Page {
     Events(Vec<Row>),
     Forgotten,
     Unknown,
 }
 
-/// The page is read before the place is looked for: the log only loses its beginning, so a place that is good afterwards was
-/// good before, and nothing behind it is missing.
+/// What follows a place.
 pub(super) fn after(
     connection: &Connection,
     place: ChangePlace,
@@ -301,63 +307,9 @@ pub(super) fn after(
             })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let known: Option<i64> = connection
-        .prepare_cached("SELECT receive_time FROM certified_events WHERE seq = ?1")?
-        .query_row(params![place.number], |row| row.get(0))
-        .optional()?;
-    if let Some(mark) = known {
-        return Ok(if mark == place.mark {
-            Page::Events(rows)
-        } else {
-            Page::Unknown
-        });
-    }
-    let oldest: Option<i64> = connection
-        .prepare_cached("SELECT min(seq) FROM certified_events")?
-        .query_row([], |row| row.get(0))?;
-    Ok(match oldest {
-        // Its own entry is gone, but nothing behind it.
-        Some(oldest) if place.number == oldest - 1 => Page::Events(rows),
-        Some(oldest) if place.number < oldest => Page::Forgotten,
-        None if place.number == 0 => Page::Events(rows),
-        _ => Page::Unknown,
-    })
-}
-
-/// The newest entry is never forgotten, so this is always the end.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<ChangePlace> {
-    let last = connection
-        .prepare_cached("SELECT seq, receive_time FROM certified_events ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| {
-            Ok(ChangePlace {
-                number: row.get(0)?,
-                mark: row.get(1)?,
-            })
-        })
-        .optional()?;
-    Ok(last.unwrap_or_default())
-}
-
-/// Deletes events received before a moment, the oldest first, at most `limit` of them and never the newest.
-pub(super) fn forget(
-    unit: &Unit<'_>,
-    before: Timestamp,
-    limit: NonZeroU32,
-) -> rusqlite::Result<ForgottenChanges> {
-    let connection = unit.connection;
-    let forgotten = connection
-        .prepare_cached(
-            "DELETE FROM certified_events WHERE seq <= (SELECT max(seq) FROM (SELECT seq, receive_time FROM certified_events \
-             ORDER BY seq LIMIT ?2) WHERE receive_time < ?1 AND seq < (SELECT max(seq) FROM certified_events))",
-        )?
-        .execute(params![micros(before), limit.get()])?;
-    let kept: i64 = connection
-        .prepare_cached(
-            "SELECT coalesce((SELECT max(seq) FROM certified_events) - (SELECT min(seq) FROM certified_events) + 1, 0)",
-        )?
-        .query_row([], |row| row.get(0))?;
-    Ok(ForgottenChanges {
-        forgotten: forgotten as u64,
-        kept: kept.unsigned_abs(),
+    Ok(match EVENTS.standing(connection, place)? {
+        Standing::Here => Page::Events(rows),
+        Standing::Forgotten => Page::Forgotten,
+        Standing::Unknown => Page::Unknown,
     })
 }

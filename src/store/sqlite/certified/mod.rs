@@ -181,7 +181,9 @@ impl CertifiedStore for SqliteStore {
     }
 
     async fn certified_events_end(&self) -> Result<ChangePlace, StoreError> {
-        self.readers.read(self.max_wait, events::end).await
+        self.readers
+            .read(self.max_wait, |connection| events::EVENTS.end(connection))
+            .await
     }
 
     async fn forget_certified_events(
@@ -190,7 +192,7 @@ impl CertifiedStore for SqliteStore {
         limit: NonZeroU32,
     ) -> Result<ForgottenChanges, StoreError> {
         self.writer
-            .write(move |unit| events::forget(unit, before, limit))
+            .write(move |unit| events::EVENTS.forget(unit, before, limit))
             .await
     }
 
