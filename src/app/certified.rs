@@ -32,6 +32,7 @@ pub(super) fn certified(
                 account: id.clone(),
                 gateway: Arc::clone(&lane.gateway),
                 credentials: lane.credentials,
+                presenting: Arc::clone(&lane.presenting),
             };
             Some((administration.dir3.clone(), account))
         })

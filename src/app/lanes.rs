@@ -102,6 +102,7 @@ fn lane(
     Ok(LaneSettings {
         account: settings.id.clone(),
         credentials: sealer.credentials_version(&api_user, &settings.password),
+        presenting: Arc::default(),
         gateway: gateways::gateway(settings, (api_user, among.download), report_url, clock)?,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,

@@ -6,21 +6,18 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Refusal;
+use super::{CertifiedAccount, Refusal};
 use crate::{
     clock::Clock,
     domain::{AccountId, CredentialsVersion, certified::MessageGroup},
     gateway::{
-        Gateway,
+        Gateway, Presenting,
         certified::{CertifiedFailure, CertifiedGateway, RefusalKind},
     },
     store::{CertifiedStore, ClosingCause, LaneClosing, LaneClosure},
@@ -45,27 +42,25 @@ pub(super) struct AccountDesk {
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) credentials: CredentialsVersion,
     places: Arc<Semaphore>,
-    /// Held by the one request that tries credentials of which nothing is known.
-    trying: tokio::sync::Mutex<()>,
-    are_proven: AtomicBool,
+    presenting: Arc<Presenting>,
     /// When each question was last asked, in uptime.
     asked: Mutex<HashMap<Question, Duration>>,
 }
 
 impl AccountDesk {
-    pub(super) fn new(
-        account: AccountId,
-        gateway: Arc<dyn Gateway>,
-        credentials: CredentialsVersion,
-        places: usize,
-    ) -> Self {
+    pub(super) fn new(account: CertifiedAccount, places: usize) -> Self {
+        let CertifiedAccount {
+            account,
+            gateway,
+            credentials,
+            presenting,
+        } = account;
         Self {
             account,
             gateway,
             credentials,
             places: Arc::new(Semaphore::new(places)),
-            trying: tokio::sync::Mutex::default(),
-            are_proven: AtomicBool::new(false),
+            presenting,
             asked: Mutex::default(),
         }
     }
@@ -117,14 +112,12 @@ impl AccountDesk {
         function: &'static str,
         request: impl Future<Output = Result<T, CertifiedFailure>>,
     ) -> Result<Result<T, CertifiedFailure>, Refusal> {
-        let trying = if self.are_proven.load(Ordering::Acquire) {
-            None
-        } else {
-            Some(self.trying.lock().await)
-        };
+        let trial = self.presenting.trial_unless_proven().await;
+        let rejected = || Refusal::LaneClosed(LaneClosure::CredentialsRejected);
+        let permit = self.presenting.permit().ok_or_else(rejected)?;
         let closure = store.closure_of(self.account.clone()).await?;
         if closure == Some(LaneClosure::CredentialsRejected) {
-            return Err(Refusal::LaneClosed(LaneClosure::CredentialsRejected));
+            return Err(rejected());
         }
         let told = request.await;
         let outcome = match &told {
@@ -138,25 +131,28 @@ impl AccountDesk {
             .increment(1);
         match self.closing(&told) {
             Some(closing) => {
-                let cause = match closing.cause {
+                let (cause, rejection) = match closing.cause {
                     ClosingCause::Credentials(_) => {
-                        self.are_proven.store(false, Ordering::Release);
-                        "credentials rejected"
+                        ("credentials rejected", Some(self.presenting.reject()))
                     }
-                    ClosingCause::NoCredit => "no credit",
+                    ClosingCause::NoCredit => ("no credit", None),
                 };
                 tracing::error!(account = %self.account, cause, "certified: the platform turns the account away; its lane is closed");
                 // On the disk before the next one tries.
                 if let Err(error) = store.close_lane(closing, clock.now()).await {
                     tracing::error!(account = %self.account, %error, "certified: the closing of a lane was not kept");
                 }
+                // Kept or not: codes must not stand still because of a disk that was full for a moment.
+                if let Some(rejection) = rejection {
+                    rejection.recorded();
+                }
             }
             None if matches!(told, Ok(_) | Err(CertifiedFailure::Refused(_))) => {
-                self.are_proven.store(true, Ordering::Release);
+                self.presenting.prove(&permit);
             }
             None => {}
         }
-        drop(trying);
+        drop(trial);
         Ok(told)
     }
 
@@ -213,9 +209,12 @@ mod tests {
             }
         }
         let desk = AccountDesk::new(
-            AccountId::parse("a").unwrap(),
-            Arc::new(Nobody),
-            CredentialsVersion::from_bytes([0; 16]),
+            CertifiedAccount {
+                account: AccountId::parse("a").unwrap(),
+                gateway: Arc::new(Nobody),
+                credentials: CredentialsVersion::from_bytes([0; 16]),
+                presenting: Arc::default(),
+            },
             1,
         );
         let again_after = Duration::from_secs(10);

@@ -8,12 +8,12 @@ use jiff::civil::Date;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Certified, Refusal,
+    Certified, Refusal, Whose,
     desk::{Question, refusal},
 };
 use crate::{
     domain::{
-        AccountId, Caller, Dir3,
+        AccountId, Caller,
         certified::{
             CertifiedEvent, CertifiedId, CertifiedMessage, CertifiedMessageState, CertifiedNews,
             LibraryFileName, MessageGroup, SendTime,
@@ -54,10 +54,8 @@ pub enum WantedOf {
     Message(CertifiedId, Option<u32>),
     /// Of all that an account sent in some days, both included.
     Period {
-        /// Whose account.
-        administration: Dir3,
-        /// Which of its accounts; its first for certified messages where none is named.
-        account: Option<AccountId>,
+        /// Whose.
+        whose: Whose,
         /// First day.
         first: Date,
         /// Last day.
@@ -255,13 +253,8 @@ impl Certified {
                 };
                 (Arc::clone(self.desk_of(&message)?), wanted)
             }
-            WantedOf::Period {
-                administration,
-                account,
-                first,
-                last,
-            } => {
-                let own = self.account(caller, &administration, account.as_ref())?;
+            WantedOf::Period { whose, first, last } => {
+                let own = self.account(caller, &whose)?;
                 if last < first {
                     return Err(Refusal::field("period.last_day", "is before the first"));
                 }
@@ -292,10 +285,10 @@ impl Certified {
     pub async fn upload(
         &self,
         caller: &Caller,
-        (administration, account): (&Dir3, Option<&AccountId>),
+        whose: &Whose,
         file: LibraryUpload,
     ) -> Result<Box<str>, Refusal> {
-        let desk = Arc::clone(&self.account(caller, administration, account)?.desk);
+        let desk = Arc::clone(&self.account(caller, whose)?.desk);
         let place = desk.place()?;
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
@@ -309,12 +302,8 @@ impl Certified {
     }
 
     /// Lists the files of an account's library.
-    pub async fn files(
-        &self,
-        caller: &Caller,
-        (administration, account): (&Dir3, Option<&AccountId>),
-    ) -> Result<Vec<LibraryFile>, Refusal> {
-        let desk = &self.account(caller, administration, account)?.desk;
+    pub async fn files(&self, caller: &Caller, whose: &Whose) -> Result<Vec<LibraryFile>, Refusal> {
+        let desk = &self.account(caller, whose)?.desk;
         let _place = desk.place()?;
         self.note(desk, Question::Files)?;
         let held = (&*self.0.store, &*self.0.clock);
@@ -326,10 +315,10 @@ impl Certified {
     pub async fn delete_file(
         &self,
         caller: &Caller,
-        (administration, account): (&Dir3, Option<&AccountId>),
+        whose: &Whose,
         name: LibraryFileName,
     ) -> Result<(), Refusal> {
-        let desk = Arc::clone(&self.account(caller, administration, account)?.desk);
+        let desk = Arc::clone(&self.account(caller, whose)?.desk);
         let place = desk.place()?;
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
@@ -343,12 +332,8 @@ impl Certified {
     }
 
     /// Asks how much credit an account has.
-    pub async fn balance(
-        &self,
-        caller: &Caller,
-        (administration, account): (&Dir3, Option<&AccountId>),
-    ) -> Result<f64, Refusal> {
-        let desk = &self.account(caller, administration, account)?.desk;
+    pub async fn balance(&self, caller: &Caller, whose: &Whose) -> Result<f64, Refusal> {
+        let desk = &self.account(caller, whose)?.desk;
         let _place = desk.place()?;
         self.note(desk, Question::Balance)?;
         let held = (&*self.0.store, &*self.0.clock);

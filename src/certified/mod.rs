@@ -29,7 +29,7 @@ use crate::{
         AccountId, Caller, CredentialsVersion, Dir3, Role,
         certified::{CertifiedId, CertifiedMessage},
     },
-    gateway::Gateway,
+    gateway::{Gateway, Presenting},
     routing::{Administration, Directory},
     store::CertifiedStore,
 };
@@ -59,6 +59,17 @@ pub struct CertifiedAccount {
     pub gateway: Arc<dyn Gateway>,
     /// Tells its credentials from others.
     pub credentials: CredentialsVersion,
+    /// Who may present them, shared with the account's lane.
+    pub presenting: Arc<Presenting>,
+}
+
+/// The account that a call is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    /// Who pays.
+    pub administration: Dir3,
+    /// Which of its accounts; its first for certified messages where none is named.
+    pub account: Option<AccountId>,
 }
 
 /// Sends certified messages and asks what became of them.
@@ -111,12 +122,7 @@ impl Certified {
                     fail_over: false,
                     ..administration.clone()
                 },
-                desk: Arc::new(AccountDesk::new(
-                    account.account,
-                    account.gateway,
-                    account.credentials,
-                    limits.max_in_flight,
-                )),
+                desk: Arc::new(AccountDesk::new(account, limits.max_in_flight)),
             };
             administrations.entry(dir3).or_default().push(own);
         }
@@ -145,12 +151,11 @@ impl Certified {
     }
 
     /// An administration that does not exist cannot be told from one that is not listed for the caller.
-    fn account(
-        &self,
-        caller: &Caller,
-        administration: &Dir3,
-        account: Option<&AccountId>,
-    ) -> Result<&OwnAccount, Refusal> {
+    fn account(&self, caller: &Caller, whose: &Whose) -> Result<&OwnAccount, Refusal> {
+        let Whose {
+            administration,
+            account,
+        } = whose;
         if !caller.may(Role::Certified, administration) {
             return Err(Refusal::NotAvailable);
         }

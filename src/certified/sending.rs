@@ -5,10 +5,11 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Certified, OwnAccount, Refusal, Shared, desk::AccountDesk};
+use super::{Certified, OwnAccount, Refusal, Shared, Whose, desk::AccountDesk};
 use crate::{
+    crash_points::{self, Point},
     domain::{
-        AccountId, Caller, Dir3, Reason, Recipient, Reference, RequestId, Sender,
+        Caller, Reason, Recipient, Reference, RequestId, Sender,
         certified::{
             AcceptanceDays, Attachment, CertifiedId, CertifiedKind, CertifiedMessage,
             CertifiedMessageState, CertifiedRecipient, CertifiedSubmission, CertifiedText,
@@ -24,10 +25,8 @@ use crate::{
 /// What a caller asks for, parsed.
 #[derive(Debug, Clone)]
 pub struct SendRequest {
-    /// Who pays.
-    pub administration: Dir3,
-    /// Which of its accounts; its first for certified messages where none is named.
-    pub account: Option<AccountId>,
+    /// Whose account.
+    pub whose: Whose,
     /// What kind.
     pub kind: CertifiedKind,
     /// Who gets it, each with their own variables.
@@ -80,7 +79,7 @@ impl Certified {
         id: RequestId,
         request: SendRequest,
     ) -> Result<Sent, Refusal> {
-        let own = self.account(caller, &request.administration, request.account.as_ref())?;
+        let own = self.account(caller, &request.whose)?;
         let key = RequestKey {
             caller: caller.name.clone(),
             request_id: id,
@@ -299,12 +298,13 @@ async fn hand_over(
     let platform = desk.platform()?;
     let new = new_certified(key, content, request, &desk, &order, shared.clock.now());
     match shared.store.begin_certified(new).await? {
-        CertifiedBegun::Recorded => {}
+        CertifiedBegun::Recorded => crash_points::reach(Point::AfterAttemptRecord),
         CertifiedBegun::Known(receipt) => return receipt.try_into(),
         CertifiedBegun::LaneClosed(closure) => return Err(Refusal::LaneClosed(closure)),
     }
     let held = (&*shared.store, &*shared.clock);
     let told = desk.ask(held, "send", platform.send(&order)).await;
+    crash_points::reach(Point::AfterGatewayAnswer);
     drop(place);
     let told = told.unwrap_or_else(|refusal| {
         // The platform was not asked: its credentials were refused, or the store fails, since the message was recorded.
@@ -387,7 +387,7 @@ fn new_certified(
         message: CertifiedMessage {
             id: order.id,
             caller: key.caller.clone(),
-            administration: request.administration,
+            administration: request.whose.administration,
             account: desk.account.clone(),
             kind: order.kind,
             sender: order.sender.clone(),
@@ -452,8 +452,9 @@ fn content(request: &SendRequest) -> Content {
     };
     let (way, group) = (number(way), request.group.map(|id| *id.as_bytes()));
     let mut fields: Vec<&[u8]> = vec![
-        request.administration.as_str().as_bytes(),
+        request.whose.administration.as_str().as_bytes(),
         request
+            .whose
             .account
             .as_ref()
             .map_or(b"", |id| id.as_str().as_bytes()),

@@ -12,7 +12,6 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    credentials::Permit,
     lawful::{LawfulOn, Neighbour},
     notes,
     settle::{OnUncertain, Rules},
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{AccountId, CredentialsVersion},
-    gateway::Gateway,
+    gateway::{Gateway, Permit, Presenting, Trial},
     store::{
         ClosingCause, LaneBell, LaneClosure, LaneReport, LeaseRequest, Leased, Store, StoreError,
         Which,
@@ -46,6 +45,8 @@ pub struct LaneSettings {
     pub report_window: Option<Duration>,
     /// Tells these credentials from others; rejected ones are never presented again.
     pub credentials: CredentialsVersion,
+    /// Who may present them, shared with all that speak to the account's platform.
+    pub presenting: Arc<Presenting>,
     /// Longest wait for a connection to stand (`accounts.connect_timeout_ms`): a message's validity is told as of then.
     pub connect_timeout: Duration,
     /// After so many failed requests in a row the lane rests and then tries one message
@@ -99,8 +100,6 @@ pub(super) struct Lane {
     under_way: JoinSet<Ended>,
     /// Begin and messages of each request under way, oldest first.
     begun: Vec<(tokio::task::Id, Timestamp, u32)>,
-    /// Whether the gateway has answered these credentials with anything but a rejection of them.
-    is_known_there: bool,
 }
 
 impl Lane {
@@ -119,14 +118,12 @@ impl Lane {
             per_request,
             under_way: JoinSet::new(),
             begun: Vec::new(),
-            is_known_there: false,
             core: Arc::new(Core {
                 rules: Rules {
                     on_uncertain: settings.on_uncertain,
                     report_window: settings.report_window,
                 },
                 settings,
-                presenting: Arc::default(),
                 store,
                 clock,
             }),
@@ -203,11 +200,22 @@ impl Lane {
 
     /// Requests that may be under way together.
     fn places(&self) -> NonZeroU32 {
-        if self.is_known_there {
+        if self.core.settings.presenting.is_proven() {
             self.core.settings.max_in_flight
         } else {
             NonZeroU32::MIN
         }
+    }
+
+    /// Whether a request may present the credentials, and how; nothing while another is trying them.
+    fn leave_to_present(&self) -> Option<(Permit, Option<Trial>)> {
+        let presenting = &self.core.settings.presenting;
+        let trial = if presenting.is_proven() {
+            None
+        } else {
+            Some(presenting.try_trial()?)
+        };
+        Some((presenting.permit()?, trial))
     }
 
     /// Begins requests where there is a place and something is due, or waits for whatever comes first. One that is to try the
@@ -220,10 +228,8 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Step {
         let free = (places.get() as usize).saturating_sub(self.under_way.len());
-        let permit = self.core.presenting.permit();
-        let (Some(free), Some(permit)) =
-            (u32::try_from(free).ok().and_then(NonZeroU32::new), permit)
-        else {
+        let free = u32::try_from(free).ok().and_then(NonZeroU32::new);
+        let (Some(free), Some(leave)) = (free, self.leave_to_present()) else {
             return self.wait_for_a_place(stop).await;
         };
         // How long nothing is due, where that is known.
@@ -239,7 +245,7 @@ impl Lane {
                 }
             }
             Ok(leased) => {
-                self.begin(leased, &permit, per_request);
+                self.begin(leased, leave, per_request);
                 return Step::Begun;
             }
             Err(error) => {
@@ -247,6 +253,8 @@ impl Lane {
                 Some(self.pause())
             }
         };
+        // Others may try the credentials meanwhile.
+        drop(leave);
         // Only now: what waited was taken.
         if is_trial {
             self.ask_for_a_probe(true);
@@ -291,7 +299,7 @@ impl Lane {
     fn note_closure(&mut self, closed: Option<LaneClosure>) {
         if closed != self.report.closed {
             // Whoever opened it may have changed the password, or may hope for the best: again one at a time at first.
-            self.is_known_there = false;
+            self.core.settings.presenting.doubt();
             self.report.closed = closed;
             self.tell();
         }
@@ -305,6 +313,7 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Step {
         let clock = Arc::clone(&self.core.clock);
+        let presenting = Arc::clone(&self.core.settings.presenting);
         let due = async {
             match left {
                 Some(left) => clock.sleep(left).await,
@@ -316,6 +325,7 @@ impl Lane {
             () = stop.cancelled() => return Step::Waited,
             () = self.bell.rung(), if wakes.bell => return Step::Waited,
             _ = self.others.changed(), if wakes.others => return Step::Waited,
+            () = presenting.trial_ended() => return Step::Waited,
             () = due => return Step::Waited,
         };
         Step::Ended(self.end(ended).await)
@@ -342,7 +352,12 @@ impl Lane {
     }
 
     /// Begins a request for each full batch.
-    fn begin(&mut self, leased: Leased, permit: &Permit, per_request: NonZeroU32) {
+    fn begin(
+        &mut self,
+        leased: Leased,
+        (permit, mut trial): (Permit, Option<Trial>),
+        per_request: NonZeroU32,
+    ) {
         let now = self.core.clock.now();
         let latency = self.report.latency_at(now);
         let mut unreadable = leased.unreadable;
@@ -355,6 +370,7 @@ impl Lane {
                 .spawn(Arc::clone(&self.core).turn(Assignment {
                     token: leased.token,
                     permit: permit.clone(),
+                    trial: trial.take(),
                     work: batch,
                     unreadable: std::mem::take(&mut unreadable),
                     latency,
@@ -382,21 +398,13 @@ impl Lane {
                     error.id(),
                     Ended {
                         took: None,
-                        proves_credentials: false,
                         summary,
                     },
                 )
             }
         };
-        let Ended {
-            took,
-            proves_credentials,
-            summary,
-        } = ended;
+        let Ended { took, summary } = ended;
         self.begun.retain(|(begun, ..)| *begun != task);
-        if proves_credentials {
-            self.is_known_there = true;
-        }
         self.count();
         if let Some(took) = took {
             self.observe(took);

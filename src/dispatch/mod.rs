@@ -3,7 +3,6 @@
 //! Must not know: wire formats, SQL. One task for each account, so that no account waits for another; a lane sends at once
 //! when it is idle and gathers while a request is under way.
 
-mod credentials;
 mod lane;
 mod lawful;
 mod notes;

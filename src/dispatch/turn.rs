@@ -7,17 +7,12 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
-use super::{
-    credentials::{Permit, Presenting},
-    lane::LaneSettings,
-    notes,
-    settle::Rules,
-};
+use super::{lane::LaneSettings, notes, settle::Rules};
 use crate::{
     clock::Clock,
     crash_points::{self, Point},
     domain::{AttemptToken, CredentialsVersion, DeliveryId, Reason},
-    gateway::{Message, Outcome, Start, Verdict},
+    gateway::{Message, Outcome, Permit, Start, Trial, Verdict},
     store::{ClosingCause, LaneClosing, Neighbour, Settlement, Store, StoreError, Work},
 };
 
@@ -25,7 +20,6 @@ use crate::{
 pub(super) struct Core {
     pub(super) settings: LaneSettings,
     pub(super) rules: Rules,
-    pub(super) presenting: Arc<Presenting>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -35,6 +29,8 @@ pub(super) struct Assignment {
     pub(super) token: AttemptToken,
     /// Given before the lease.
     pub(super) permit: Permit,
+    /// Held until its outcome is recorded, where nobody knows the credentials to be right.
+    pub(super) trial: Option<Trial>,
     pub(super) work: Vec<Work>,
     /// Leased with it, but sealed with another key.
     pub(super) unreadable: Vec<DeliveryId>,
@@ -48,14 +44,13 @@ pub(super) struct Assignment {
 pub(super) struct Ended {
     /// How long the gateway took; `None` where nothing was handed over.
     pub(super) took: Option<Duration>,
-    /// Whether the gateway has taken the credentials, and nobody has rejected them since.
-    pub(super) proves_credentials: bool,
     pub(super) summary: Summary,
 }
 
 impl Core {
     /// Hands over and records.
-    pub(super) async fn turn(self: Arc<Self>, assignment: Assignment) -> Ended {
+    pub(super) async fn turn(self: Arc<Self>, mut assignment: Assignment) -> Ended {
+        let trial = assignment.trial.take();
         crash_points::reach(Point::AfterAttemptRecord);
         if !assignment.permit.is_valid() {
             return self.hold_back(assignment).await;
@@ -73,20 +68,20 @@ impl Core {
         } else {
             Summary::of(&outcomes, self.settings.credentials)
         };
-        // What was begun before a rejection proves nothing about the credentials after it.
-        let proves_credentials = !was_revoked && outcomes.iter().flatten().any(was_let_in);
+        let presenting = &self.settings.presenting;
+        if outcomes.iter().flatten().any(was_let_in) {
+            presenting.prove(&assignment.permit);
+        }
         // Before the record, which takes time: a free place of the lane may be about to present the same.
         let rejection = matches!(summary.closing, Some(ClosingCause::Credentials(_)))
-            .then(|| self.presenting.reject());
+            .then(|| presenting.reject());
         self.record(assignment, outcomes, &summary).await;
         if let Some(rejection) = rejection {
             rejection.recorded();
         }
-        Ended {
-            took,
-            proves_credentials,
-            summary,
-        }
+        // Only now may another try the same.
+        drop(trial);
+        Ended { took, summary }
     }
 
     /// Records that nothing was handed over, because the credentials have been rejected since the lease.
@@ -100,7 +95,6 @@ impl Core {
         self.record(assignment, outcomes, &summary).await;
         Ended {
             took: None,
-            proves_credentials: false,
             summary,
         }
     }

@@ -13,6 +13,7 @@ mod meanings;
 pub mod mensatek;
 mod number;
 mod outcomes;
+mod presenting;
 mod report_address;
 pub mod rest;
 mod setup;
@@ -30,6 +31,7 @@ pub use self::{
     expiry::{ExpiryForm, Now},
     meanings::{CodeMap, CodeMeaning, Effect},
     number::{InternationalFormat, NumberForm},
+    presenting::{Permit, Presenting, Rejection, Trial},
     setup::GatewaySetupError,
     start::Start,
 };

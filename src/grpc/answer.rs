@@ -1,12 +1,12 @@
 //! What the services share: answers in time, refusals, names.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
-use tonic::{Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use super::{Services, refusals};
+use super::{Services, entitlements::caller_of, refusals};
 use crate::{
-    domain::{AccountId, DeliveryId},
+    domain::{AccountId, Caller, DeliveryId},
     intake::Refusal,
 };
 
@@ -30,7 +30,13 @@ impl Services {
         }
     }
 
-    pub(super) fn refuse_when_stopping(&self) -> Result<(), Status> {
+    /// Who makes a call that begins something, unless the service stops.
+    pub(super) fn admit<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+        self.refuse_when_stopping()?;
+        caller_of(request)
+    }
+
+    fn refuse_when_stopping(&self) -> Result<(), Status> {
         if self.stop.is_cancelled() {
             Err(refusals::status(&Refusal::ShuttingDown))
         } else {

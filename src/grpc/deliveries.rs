@@ -42,8 +42,7 @@ impl Deliveries {
         &self,
         request: Request<CreateDeliveryRequest>,
     ) -> Answer<CreateDeliveryResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let (id, parsed) = create_request(request.into_inner()).map_err(refuse_all)?;
         let accepted = self
             .0
@@ -134,8 +133,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<WatchDeliveryRequest>,
     ) -> Answer<Self::WatchDeliveryStream> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let id = parse_delivery(&request.get_ref().name)?;
         let place = self
             .0

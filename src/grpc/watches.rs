@@ -11,7 +11,6 @@ use super::{
     Services,
     answer::{Answer, refuse, refuse_all},
     convert::{to_proto_delivery, watch_request},
-    entitlements::caller_of,
     proto::{WatchDeliveriesRequest, WatchDeliveriesResponse},
     refusals,
 };
@@ -32,8 +31,7 @@ pub(super) async fn all(
     services: &Services,
     request: &Request<WatchDeliveriesRequest>,
 ) -> Answer<WatchDeliveriesStream> {
-    services.refuse_when_stopping()?;
-    let caller = caller_of(request)?;
+    let caller = services.admit(request)?;
     let message = request.get_ref();
     let administration = watch_request(message).map_err(refuse_all)?;
     let token = Some(message.resume_token.as_str()).filter(|token| !token.is_empty());

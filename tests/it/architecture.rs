@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("app", "*"),
     ("domain", ""),
     ("clock", "telemetry::names"),
-    // Passed by `store` and `dispatch`, where a crash would hurt most; knows nobody, so that it can stand anywhere.
+    // Passed by `store`, `dispatch` and `certified`, where a crash would hurt most; knows nobody, so that it can stand anywhere.
     ("crash_points", ""),
     ("config", "domain"),
     ("routing", "domain"),
@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &str)] = &[
     // Hands over what it has recorded by itself: a call waits for what the platform says, so there is no lane between.
     (
         "certified",
-        "gateway routing status store domain clock telemetry::names",
+        "gateway routing status store domain clock crash_points telemetry::names",
     ),
     ("store", "domain crash_points telemetry::names"),
     ("gateway", "domain telemetry::names"),

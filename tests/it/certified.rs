@@ -39,9 +39,14 @@ pub(crate) struct Story {
 }
 
 pub(crate) async fn start(platform: &ServerGuard, change: impl FnOnce(&Files)) -> Story {
+    start_at(&platform.url(), change).await
+}
+
+/// The same with the platform at an address.
+pub(crate) async fn start_at(platform: &str, change: impl FnOnce(&Files)) -> Story {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let app = TestApp::start_with(Script::new(), clock, |files| {
-        become_mensatek(files, &platform.url());
+        become_mensatek(files, platform);
         allow(files);
         change(files);
     })

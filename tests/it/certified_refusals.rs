@@ -280,7 +280,7 @@ async fn a_function_that_the_platform_refuses_says_so_with_its_number() {
     assert_eq!(story.get(&message.name).await, message);
 }
 
-/// Codes and certified messages share the account's lane.
+/// Codes and certified messages share the account's lane, and come at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_the_platform_rejects_are_presented_once() {
     let mut platform = Server::new_async().await;
@@ -307,7 +307,18 @@ async fn credentials_that_the_platform_rejects_are_presented_once() {
             }
         }
     });
-    let mut reasons = futures_util::future::join_all(calls).await;
+    let codes = (0..6).map(|_| {
+        let mut client = story.app.client.clone();
+        async move { client.create_delivery(code_request()).await }
+    });
+    let (mut reasons, codes) = futures_util::future::join(
+        futures_util::future::join_all(calls),
+        futures_util::future::join_all(codes),
+    )
+    .await;
+    for refused in codes.into_iter().filter_map(Result::err) {
+        assert_eq!(reason_of(&refused), "ACCOUNT_CREDENTIALS_REJECTED");
+    }
     reasons.sort();
     reasons.dedup();
     for reason in &reasons {

@@ -3,6 +3,7 @@
 pub(crate) mod certified;
 pub(crate) mod certified_refusals;
 mod notices;
+mod unread;
 
 use std::{fmt::Write as _, time::Duration};
 

@@ -130,6 +130,7 @@ pub fn lane(gateway: &Arc<OneByOne>) -> LaneSettings {
         on_uncertain: OnUncertain::Hold,
         report_window: Some(Duration::from_secs(3600)),
         credentials: CredentialsVersion::from_bytes([0; 16]),
+        presenting: Arc::default(),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_rest: Duration::from_secs(10),
         lawful: LawfulOn::new(|_| lawful()),

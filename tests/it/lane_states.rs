@@ -82,6 +82,7 @@ fn lane(gateway: Arc<Scripted>) -> LaneSettings {
         on_uncertain: OnUncertain::Hold,
         report_window: None,
         credentials: CredentialsVersion::from_bytes([0; 16]),
+        presenting: Arc::default(),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_in_flight: NonZeroU32::MIN,
         connect_timeout: Duration::from_secs(5),

@@ -5,6 +5,7 @@ mod alias_reports;
 mod aliases;
 mod architecture;
 mod certified;
+mod certified_after_death;
 mod certified_command;
 mod certified_events;
 mod certified_files;

@@ -401,4 +401,5 @@ fn every_story_that_is_named_exists() {
         named += 1;
     }
     assert!(named > 100, "{named}");
+    assert!(!document.contains('—'), "a row is left open");
 }

@@ -15,10 +15,16 @@ use crate::{
     },
 };
 
-/// An installation whose reports port stays the same: the platform has been told the address.
+/// An installation whose account speaks this protocol and reports.
 fn installation(endpoint: &str, protocol: &str) -> Files {
     let files = Files::write(endpoint);
     speak(&files, protocol);
+    keep_reports_port(&files);
+    files
+}
+
+/// The reports port stays the same from process to process: the platform has been told the address.
+pub(crate) fn keep_reports_port(files: &Files) {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|reserved| reserved.local_addr())
         .unwrap()
@@ -28,7 +34,6 @@ fn installation(endpoint: &str, protocol: &str) -> Files {
         "listen = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0/",
         &format!("listen = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}/"),
     );
-    files
 }
 
 /// The states of a delivery from now on, until it is final; `opened` when the first has been seen.

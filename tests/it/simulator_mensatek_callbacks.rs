@@ -357,6 +357,29 @@ async fn events_at_attachments_are_told_and_their_pins_never_printed() {
 }
 
 #[tokio::test]
+async fn an_event_tells_how_its_attachment_is_protected() {
+    let (simulator, _, receiver) = calling_back(Script::new()).await;
+    for (identification, number) in [
+        ("LIBRE", 1),
+        ("OTP", 100),
+        ("MOVIL", 101),
+        ("DNI-00000000T", 102),
+        ("CERTIFICADO-00000000T", 103),
+    ] {
+        let wishes = [
+            ("Mensaje", "vea (BASE64:2:JVBERi0=)"),
+            ("Identificar", identification),
+        ];
+        let id = sent(&simulator, CERTIFIED, &certified(&wishes)).await;
+        simulator.contract(id).event(1, "agent").await.unwrap();
+        let told = receiver.came().iter().map(json_of).find(|told| {
+            (&told["Servicio"], &told["idMensaje"]) == (&json!("EVENTOSSMSCERTIFICADO"), &json!(id))
+        });
+        assert_eq!(told.unwrap()["TipoAdjunto"], number, "{identification}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_is_set_later_takes_over_with_its_credentials() {
     let (simulator, _, first) = calling_back(always([ReportStep::state_of(11)])).await;
     sent(&simulator, "EnviarSMS", &sms(&[])).await;

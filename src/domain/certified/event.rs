@@ -152,8 +152,7 @@ impl Protection {
 
     /// By its number.
     pub fn of(number: i64) -> Self {
-        let row = Self::TABLE.iter().find(|(known, _)| *known == number);
-        row.map_or(Self::Unknown(number), |(_, kind)| *kind)
+        of_number(&Self::TABLE, number).unwrap_or(Self::Unknown(number))
     }
 
     /// Its number.
@@ -185,8 +184,7 @@ impl AttachmentEventKind {
 
     /// By its number.
     pub fn of(number: i64) -> Self {
-        let row = Self::TABLE.iter().find(|(known, _)| *known == number);
-        row.map_or(Self::Unknown(number), |(_, kind)| *kind)
+        of_number(&Self::TABLE, number).unwrap_or(Self::Unknown(number))
     }
 
     /// Its number.
@@ -202,6 +200,11 @@ impl AttachmentEventKind {
     pub const fn keeps_value(self) -> bool {
         matches!(self, Self::Opened | Self::PinInvalidated)
     }
+}
+
+fn of_number<T: Copy>(table: &[(i64, T)], number: i64) -> Option<T> {
+    let row = table.iter().find(|(known, _)| *known == number);
+    row.map(|(_, kind)| *kind)
 }
 
 fn number_in<T: PartialEq + Copy>(table: &[(i64, T)], kind: T) -> i64 {

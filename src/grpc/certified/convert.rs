@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     certified::{
-        KeptEvent, LibraryFile, LibraryUpload, SendRequest, ToldEvent, UploadForm, WantedOf,
+        KeptEvent, LibraryFile, LibraryUpload, SendRequest, ToldEvent, UploadForm, WantedOf, Whose,
     },
     domain::{
         AccountId, Dir3, News, Reason, Recipient, Reference, RequestId, Sender,
@@ -26,14 +26,14 @@ use crate::{
 
 type Found<T> = Result<T, Vec<Refusal>>;
 
-/// An administration and, where one is named, its account.
-pub(super) type Whose = (Dir3, Option<AccountId>);
-
 impl Fields {
     fn whose(&mut self, administration: &str, account: &str) -> Option<Whose> {
         let administration = self.check("administration", Dir3::parse(administration));
         let account = self.optional("account", account, account_id);
-        Some((administration?, account))
+        Some(Whose {
+            administration: administration?,
+            account,
+        })
     }
 
     fn message_name(&mut self, field: &'static str, name: &str) -> Option<CertifiedId> {
@@ -164,8 +164,7 @@ pub(super) fn send_request(
         .zip(kind)
         .zip(text)
         .map(|((whose, kind), text)| SendRequest {
-            administration: whose.0,
-            account: whose.1,
+            whose,
             kind,
             addressees,
             text,
@@ -221,14 +220,9 @@ pub(super) fn download_request(message: &proto::DownloadCertificatesRequest) -> 
             };
             let days =
                 day("period.first_day", &of.first_day).zip(day("period.last_day", &of.last_day));
-            whose.zip(days).map(
-                |((administration, account), (first, last))| WantedOf::Period {
-                    administration,
-                    account,
-                    first,
-                    last,
-                },
-            )
+            whose
+                .zip(days)
+                .map(|(whose, (first, last))| WantedOf::Period { whose, first, last })
         }
     };
     fields.all(wanted)

@@ -50,8 +50,7 @@ impl CertifiedMessages {
         &self,
         request: Request<SendCertifiedMessageRequest>,
     ) -> Answer<SendCertifiedMessageResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let (id, parsed) = convert::send_request(request.into_inner()).map_err(refuse_all)?;
         let sent = self
             .0
@@ -81,8 +80,7 @@ impl CertifiedMessages {
         &self,
         request: Request<CancelCertifiedMessageRequest>,
     ) -> Answer<CancelCertifiedMessageResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let id = convert::name(&request.get_ref().name).map_err(refuse_all)?;
         let cancelled = self.0.certified.cancel(&caller, id).await.map_err(refuse)?;
         Ok(Response::new(CancelCertifiedMessageResponse {
@@ -96,8 +94,7 @@ impl CertifiedMessages {
         &self,
         request: Request<RescheduleCertifiedMessageRequest>,
     ) -> Answer<RescheduleCertifiedMessageResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let (id, time) = convert::reschedule_request(request.get_ref()).map_err(refuse_all)?;
         let moved = self
             .0
@@ -115,8 +112,7 @@ impl CertifiedMessages {
         &self,
         request: Request<GetCertifiedReportRequest>,
     ) -> Answer<GetCertifiedReportResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let id = convert::name(&request.get_ref().name).map_err(refuse_all)?;
         let message = self.0.certified.report(&caller, id).await.map_err(refuse)?;
         let message = Some(to_proto_message(&message));
@@ -127,14 +123,12 @@ impl CertifiedMessages {
         &self,
         request: Request<UploadLibraryFileRequest>,
     ) -> Answer<UploadLibraryFileResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let (whose, file) = convert::upload_request(request.into_inner()).map_err(refuse_all)?;
-        let whose = (&whose.0, whose.1.as_ref());
         let file_name = self
             .0
             .certified
-            .upload(&caller, whose, file)
+            .upload(&caller, &whose, file)
             .await
             .map_err(refuse)?;
         let file_name = file_name.into();
@@ -145,16 +139,14 @@ impl CertifiedMessages {
         &self,
         request: Request<ListLibraryFilesRequest>,
     ) -> Answer<ListLibraryFilesResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let message = request.get_ref();
         let whose =
             convert::whose(&message.administration, &message.account).map_err(refuse_all)?;
-        let whose = (&whose.0, whose.1.as_ref());
         let files = self
             .0
             .certified
-            .files(&caller, whose)
+            .files(&caller, &whose)
             .await
             .map_err(refuse)?;
         let files = files.iter().map(to_proto_file).collect();
@@ -165,29 +157,25 @@ impl CertifiedMessages {
         &self,
         request: Request<DeleteLibraryFileRequest>,
     ) -> Answer<DeleteLibraryFileResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let (whose, name) = convert::delete_request(request.get_ref()).map_err(refuse_all)?;
-        let whose = (&whose.0, whose.1.as_ref());
         self.0
             .certified
-            .delete_file(&caller, whose, name)
+            .delete_file(&caller, &whose, name)
             .await
             .map_err(refuse)?;
         Ok(Response::new(DeleteLibraryFileResponse {}))
     }
 
     async fn balance(&self, request: Request<GetBalanceRequest>) -> Answer<GetBalanceResponse> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let message = request.get_ref();
         let whose =
             convert::whose(&message.administration, &message.account).map_err(refuse_all)?;
-        let whose = (&whose.0, whose.1.as_ref());
         let credits = self
             .0
             .certified
-            .balance(&caller, whose)
+            .balance(&caller, &whose)
             .await
             .map_err(refuse)?;
         Ok(Response::new(GetBalanceResponse { credits }))
@@ -254,8 +242,7 @@ impl CertifiedMessageService for CertifiedMessages {
         &self,
         request: Request<DownloadCertificatesRequest>,
     ) -> Answer<Self::DownloadCertificatesStream> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let wanted = convert::download_request(request.get_ref()).map_err(refuse_all)?;
         let certificates = self
             .0
@@ -301,8 +288,7 @@ impl CertifiedMessageService for CertifiedMessages {
         &self,
         request: Request<WatchCertifiedEventsRequest>,
     ) -> Answer<Self::WatchCertifiedEventsStream> {
-        self.0.refuse_when_stopping()?;
-        let caller = caller_of(&request)?;
+        let caller = self.0.admit(&request)?;
         let message = request.get_ref();
         let administration = convert::watch_request(message).map_err(refuse_all)?;
         let token = Some(message.resume_token.as_str()).filter(|token| !token.is_empty());
