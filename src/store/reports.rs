@@ -36,7 +36,8 @@ pub enum ReportEffect {
     Repeated,
     /// The window for reports of this delivery is over: kept, and nothing changed.
     Late,
-    /// No delivery of this account is known under its ids, and it names none that could still become known.
+    /// No delivery of this account is known under its ids, and it names none that could still become known. What was
+    /// [`ReportEffect::Early`] for want of a delivery comes to the same when none has become known in time.
     Unknown,
     /// It names another recipient than its delivery has: not believed.
     AnotherRecipient,
@@ -72,6 +73,15 @@ pub struct Applied {
     pub delivery: Option<DeliveryId>,
     /// When the gateway took the message, where that is known.
     pub submit_time: Option<Timestamp>,
+}
+
+/// What became of reports that no delivery was known for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenReports {
+    /// How many were given up, for each account that had any.
+    pub forgotten: Vec<(AccountId, u64)>,
+    /// How many still wait, of all accounts together.
+    pub left: u64,
 }
 
 /// What of a delivery decides what a report may change.

@@ -41,6 +41,7 @@ mod promises;
 mod refusals;
 mod reported;
 mod reported_after_death;
+mod reported_effects;
 mod reports_port;
 mod secrets_never_printed;
 mod serve_process;

@@ -9,8 +9,8 @@ use clave_otp::{
         Recipient, Report, ReportedNumber, ReportedStatus,
     },
     store::{
-        Acceptance, Leased, NewDelivery, NewReport, Recovery, ReportEffect, Settlement, Store,
-        sqlite::SqliteStore,
+        Acceptance, ForgottenReports, Leased, NewDelivery, NewReport, Recovery, ReportEffect,
+        Settlement, Store, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -370,9 +370,27 @@ async fn reports_that_belong_to_nothing_are_bounded_and_forgotten() {
     }
     assert_eq!(effect("a").await, ReportEffect::Repeated);
     assert_eq!(effect("d").await, ReportEffect::TooManyEarly);
-    let later = noon() + Duration::from_secs(1);
-    assert_eq!(store.forget_early_reports(noon()).await.unwrap(), 3);
-    assert_eq!(store.forget_early_reports(later).await.unwrap(), 0);
+    let of_another = NewReport {
+        account: AccountId::parse("vigo-mn").unwrap(),
+        receive_time: noon() + Duration::from_secs(1),
+        ..report(None, "a", News::Delivered)
+    };
+    let applied = store.apply_report(of_another).await.unwrap();
+    assert_eq!(applied.effect, ReportEffect::Early);
+    let forget = async |seconds| {
+        let before = noon() + Duration::from_secs(seconds);
+        let ForgottenReports { forgotten, left } =
+            store.forget_early_reports(before).await.unwrap();
+        let forgotten = forgotten.into_iter();
+        let told: Vec<_> = forgotten
+            .map(|(of, count)| (of.to_string(), count))
+            .collect();
+        (told, left)
+    };
+    assert_eq!(forget(0).await, (vec![], 4));
+    assert_eq!(forget(1).await, (vec![("madrid-mn".into(), 3)], 1));
+    assert_eq!(forget(2).await, (vec![("vigo-mn".into(), 1)], 0));
+    assert_eq!(forget(3).await, (vec![], 0), "each is told once");
     assert_eq!(effect("d").await, ReportEffect::Early);
     // A reference that names nothing here could never become known.
     let unknown = DeliveryId::new(noon());

@@ -1,12 +1,13 @@
 //! A gateway says later what became of a message.
 //!
-//! What may change is decided in `store::reports`; here a report finds its delivery, and waits for it where it came too early.
+//! What may change is decided in `store::reports`; here a report finds its delivery.
 
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
+use super::early_reports::keep_early;
 use crate::{
     domain::{AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason},
     store::{
@@ -265,56 +266,6 @@ fn by_message(
         .optional()
 }
 
-fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<ReportEffect> {
-    let NewReport {
-        account,
-        report,
-        receive_time,
-        early_limit,
-        ..
-    } = &sealed.new;
-    // A reference that names nothing here belongs to nothing that could still become known.
-    let (None, Some(message_id)) = (report.delivery, &report.message_id) else {
-        return Ok(ReportEffect::Unknown);
-    };
-    let (kept, is_repeated): (u32, bool) = unit
-        .connection
-        .prepare_cached(
-            "SELECT (SELECT count(*) FROM reports INDEXED BY reports_early WHERE account = ?1 AND delivery IS NULL), \
-             EXISTS (SELECT 1 FROM reports INDEXED BY reports_early \
-             WHERE account = ?1 AND message_id = ?2 AND status = ?3 AND delivery IS NULL)",
-        )?
-        .query_row(
-            params![
-                account.as_str(),
-                message_id.as_str(),
-                report.status.as_str()
-            ],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-    if is_repeated {
-        return Ok(ReportEffect::Repeated);
-    }
-    if kept >= early_limit.get() {
-        return Ok(ReportEffect::TooManyEarly);
-    }
-    unit.connection
-        .prepare_cached(
-            "INSERT INTO reports (account, message_id, recipient_hash, news, reason, status, receive_time) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            account.as_str(),
-            message_id.as_str(),
-            sealed.recipient_hash,
-            report.news.as_str(),
-            reason_of(&report.news),
-            report.status.as_str(),
-            micros(*receive_time),
-        ])?;
-    Ok(ReportEffect::Early)
-}
-
 fn is_repeated(
     unit: &Unit<'_>,
     delivery: i64,
@@ -441,7 +392,7 @@ fn sent_as(
         .optional()
 }
 
-fn reason_of(news: &News) -> Option<&str> {
+pub(super) fn reason_of(news: &News) -> Option<&str> {
     match news {
         News::Failed(reason) => Some(reason.as_str()),
         News::Delivered | News::Waiting | News::Unknown => None,
@@ -464,22 +415,4 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
             is_of_last_attempt: false,
         },
     })
-}
-
-/// Forgets what no delivery was ever known for; answers how many still wait.
-pub(in crate::store::sqlite) fn forget_early_reports(
-    unit: &mut Unit<'_>,
-    before: Timestamp,
-) -> rusqlite::Result<u64> {
-    unit.connection
-        .prepare_cached(
-            "DELETE FROM reports INDEXED BY reports_early WHERE delivery IS NULL AND receive_time < ?1",
-        )?
-        .execute(params![micros(before)])?;
-    unit.connection
-        .prepare_cached(
-            "SELECT count(*) FROM reports INDEXED BY reports_early WHERE delivery IS NULL",
-        )?
-        .query_row([], |row| row.get::<_, i64>(0))
-        .map(i64::unsigned_abs)
 }
