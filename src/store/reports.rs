@@ -92,8 +92,9 @@ pub(super) struct Settleable {
     pub(super) maybe_sent: bool,
     pub(super) attempts: u32,
     pub(super) report_deadline: Option<Timestamp>,
-    /// The report is surely about the message of the last attempt: the same account says it, and either names the message that
-    /// it said it took, or there was no other attempt.
+    /// The report is about the message of the last attempt: the same account says it, and names the message that it said it
+    /// took. Where no such id is known: there was no other attempt, or none that can have left a message, for all before were
+    /// refused or reached no platform, and this came after the last began and nothing was ever said of another message.
     pub(super) is_of_last_attempt: bool,
 }
 

@@ -59,6 +59,7 @@ mod simulator_soap;
 mod store;
 mod store_certified;
 mod store_reports;
+mod store_reports_again;
 mod store_reports_bound;
 mod store_reports_elsewhere;
 mod store_trouble;

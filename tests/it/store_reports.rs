@@ -54,7 +54,7 @@ pub(crate) struct Story {
     pub(crate) store: SqliteStore,
     pub(crate) id: DeliveryId,
     recipient: Recipient,
-    leased: Leased,
+    pub(crate) leased: Leased,
 }
 
 impl Story {
@@ -396,53 +396,4 @@ async fn reports_that_belong_to_nothing_are_bounded_and_forgotten() {
     let unknown = DeliveryId::new(noon());
     let applied = store.apply_report(report(Some(unknown), "e", News::Delivered));
     assert_eq!(applied.await.unwrap().effect, ReportEffect::Unknown);
-}
-
-/// The first attempt is said not to have reached the platform; another one begins, of an account without reports.
-async fn tried_again(directory: &Path) -> Story {
-    let mut story = Story::begin(directory).await;
-    let again = Settlement::Waiting {
-        not_before: noon(),
-        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
-        code: None,
-    };
-    assert_eq!(story.settle(again).await, DeliveryState::Accepted);
-    story.leased = story.store.lease(lease_at(noon())).await.unwrap();
-    assert_eq!(story.leased.work[0].attempt, 2);
-    story
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn that_an_earlier_attempt_will_not_arrive_says_nothing_of_the_last_one() {
-    let directory = tempfile::tempdir().unwrap();
-    let story = tried_again(directory.path()).await;
-    let of_the_first = report(Some(story.id), "first", failed());
-    assert_eq!(story.effect(of_the_first).await, ReportEffect::Early);
-    // The platform takes the second and names no message.
-    assert_eq!(story.settle(sent(None)).await, DeliveryState::Sent);
-    let arrived = report(Some(story.id), "second", News::Delivered);
-    let settled = ReportEffect::Settled(DeliveryState::Delivered);
-    assert_eq!(story.effect(arrived).await, settled);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_has_arrived_during_another_attempt_is_delivered_however_that_one_ends() {
-    let refused = Settlement::Failed {
-        reason: Reason::known(Reason::REPORTED_REJECTED),
-        code: None,
-    };
-    let again = Settlement::Waiting {
-        not_before: noon(),
-        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
-        code: None,
-    };
-    for ending in [sent(None), refused, again, Settlement::Expired, uncertain()] {
-        let directory = tempfile::tempdir().unwrap();
-        let story = tried_again(directory.path()).await;
-        let of_the_first = report(Some(story.id), "first", News::Delivered);
-        assert_eq!(story.effect(of_the_first).await, ReportEffect::Early);
-        let told = format!("{ending:?}");
-        let state = story.settle(ending).await;
-        assert_eq!(state, DeliveryState::Delivered, "{told}");
-    }
 }

@@ -35,6 +35,8 @@ struct Subject {
     recipient_hash: RecipientHash,
     message_id: Option<String>,
     submit_time: Option<Timestamp>,
+    /// When its last attempt began; `None` before the first.
+    last_start: Option<Timestamp>,
     settleable: Settleable,
 }
 
@@ -47,20 +49,44 @@ impl Subject {
         }
     }
 
-    fn facing(&self, account: &str, message_id: Option<&str>) -> Settleable {
-        let is_its_message = match (self.message_id.as_deref(), message_id) {
+    /// The delivery as one report finds it.
+    fn facing(&self, unit: &Unit<'_>, said: &Said<'_>) -> rusqlite::Result<Settleable> {
+        let is_its_message = match (self.message_id.as_deref(), said.message_id) {
             (Some(known), Some(named)) => known == named,
-            _ => self.settleable.attempts == 1,
+            _ => self.settleable.attempts == 1 || self.is_of_the_only_one(unit, said)?,
         };
-        Settleable {
-            is_of_last_attempt: is_its_message && account == self.account.as_str(),
+        Ok(Settleable {
+            is_of_last_attempt: is_its_message && said.account == self.account.as_str(),
             ..self.settleable
+        })
+    }
+
+    /// Where no answer told an id: whether this can be about no other message than that of the last attempt. Those before it left
+    /// none, as was told at the time (`maybe_sent` otherwise); a report from before the last one began, or one of another
+    /// message, gives that the lie.
+    fn is_of_the_only_one(&self, unit: &Unit<'_>, said: &Said<'_>) -> rusqlite::Result<bool> {
+        if self
+            .last_start
+            .is_none_or(|start| said.receive_time < start)
+        {
+            return Ok(false);
         }
+        let speaks_of_another: bool = unit
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM reports INDEXED BY reports_of_delivery \
+                 WHERE delivery = ?1 AND (account <> ?2 OR message_id IS NOT NULL AND message_id IS NOT ?3))",
+            )?
+            .query_row(params![self.seq, said.account, said.message_id], |row| {
+                row.get(0)
+            })?;
+        Ok(!speaks_of_another)
     }
 }
 
 const SUBJECT: &str = "SELECT seq, id, account, recipient_hash, gateway_message_id, submit_time, state, maybe_sent, attempts, \
-     report_deadline FROM deliveries";
+     report_deadline, \
+     (SELECT start_time FROM attempts WHERE delivery = deliveries.seq AND number = deliveries.attempts) FROM deliveries";
 
 /// Keeps a report and lets it settle its delivery.
 pub(in crate::store::sqlite) fn apply_report(
@@ -310,7 +336,7 @@ fn has_room(
     if kept < limit {
         return Ok(true);
     }
-    let facing = subject.facing(said.account, said.message_id);
+    let facing = subject.facing(unit, said)?;
     match decide(facing, said.news, said.receive_time) {
         Move::To(_) => Ok(true),
         Move::AfterOutcome if *said.news == News::Delivered => {
@@ -337,7 +363,7 @@ fn settle(
     said: &Said<'_>,
     now: Timestamp,
 ) -> rusqlite::Result<ReportEffect> {
-    let facing = subject.facing(said.account, said.message_id);
+    let facing = subject.facing(unit, said)?;
     // It came in time if it came within the window, however late the outcome of the submission is recorded.
     let decided = decide(facing, said.news, said.receive_time);
     let state = match decided {
@@ -407,6 +433,7 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
         recipient_hash: row.get(3)?,
         message_id: row.get(4)?,
         submit_time: rows::optional_time(row, 5)?,
+        last_start: rows::optional_time(row, 10)?,
         settleable: Settleable {
             state: rows::state(row, 6)?,
             maybe_sent: row.get(7)?,
