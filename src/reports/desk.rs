@@ -40,7 +40,7 @@ impl Desk {
             Callback::Report(report) => self.apply(account, report).await,
             Callback::Certified(event, report) => self.certified(account, *event, report).await,
             Callback::Dropped(what) => {
-                count(account, what);
+                count(account, what, 1);
                 Ok(())
             }
             Callback::Malformed(why) => {
@@ -52,7 +52,7 @@ impl Desk {
         };
         if let Err(error) = kept {
             tracing::error!(%account, %error, "reports: a report could not be kept; the platform is asked to send it again");
-            count(account, "not_kept");
+            count(account, "not_kept", 1);
             return Some(again_later());
         }
         Some(answer)
@@ -86,7 +86,7 @@ impl Desk {
             return self.apply(account, report).await;
         }
         let told = effect.as_str();
-        count(account, told);
+        count(account, told, 1);
         match effect {
             CertifiedEffect::AnotherRecipient | CertifiedEffect::TooMany => {
                 tracing::warn!(%account, kind, effect = told, "reports: not believed");
@@ -117,7 +117,7 @@ impl Desk {
             delivery,
             submit_time,
         } = applied;
-        count(account, effect.as_str());
+        count(account, effect.as_str(), 1);
         if let (ReportEffect::Settled(DeliveryState::Delivered), Some(submitted)) =
             (effect, submit_time)
         {
@@ -144,9 +144,10 @@ impl Desk {
     }
 }
 
-fn count(account: &AccountId, effect: &'static str) {
+/// Counts so many reports of an account by what they came to.
+pub(super) fn count(account: &AccountId, effect: &'static str, reports: u64) {
     metrics::counter!(names::REPORTS, "account" => account.to_string(), "effect" => effect)
-        .increment(1);
+        .increment(reports);
 }
 
 fn again_later() -> CallbackAnswer {

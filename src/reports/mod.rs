@@ -18,7 +18,7 @@ use crate::{
     domain::{AccountId, ReportPath, SourceNetwork},
     gateway::Gateway,
     http_port,
-    store::{CertifiedStore, Store},
+    store::{CertifiedStore, ForgottenReports, ReportEffect, Store},
     telemetry::names,
 };
 
@@ -84,7 +84,7 @@ pub fn router(
     Door::new(base, accounts, limits.max_body_bytes, desk).router()
 }
 
-/// Forgets, once a minute, reports that belong to no delivery of ours.
+/// Forgets, once a minute, reports that belong to no delivery of ours, and counts them as what they turned out to be.
 pub async fn tidy(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -97,7 +97,11 @@ pub async fn tidy(
             .checked_sub(limits.early_kept)
             .unwrap_or(jiff::Timestamp::MIN);
         match store.forget_early_reports(before).await {
-            Ok(left) => {
+            Ok(ForgottenReports { forgotten, left }) => {
+                for (account, reports) in forgotten {
+                    desk::count(&account, ReportEffect::Unknown.as_str(), reports);
+                    tracing::info!(%account, reports, "reports: no delivery became known for them; another system may send on the same account");
+                }
                 let left = u32::try_from(left).unwrap_or(u32::MAX);
                 metrics::gauge!(names::REPORTS_EARLY).set(f64::from(left));
             }

@@ -86,8 +86,13 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             ' '..='~' => escaped.push(character),
-            // XML 1.0 has no way to write the other control characters.
-            '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' => escaped.push('?'),
+            // XML 1.0 has no way to write the other control characters, nor these two.
+            '\u{0}'..='\u{8}'
+            | '\u{b}'
+            | '\u{c}'
+            | '\u{e}'..='\u{1f}'
+            | '\u{fffe}'
+            | '\u{ffff}' => escaped.push('?'),
             other => {
                 // Writing to a string cannot fail.
                 let _ = write!(escaped, "&#{};", u32::from(other));

@@ -36,7 +36,7 @@ pub use changes::{Changes, DeliveryWatch, LaneBell, LogEnd};
 pub use content::Content;
 pub use health::{Health, Trouble};
 pub use lanes::{LaneReport, Lanes, Share};
-pub use reports::{Applied, NewReport, ReportEffect};
+pub use reports::{Applied, ForgottenReports, NewReport, ReportEffect};
 pub use ways::{HandOver, Lawful, Neighbour, Way, Which};
 
 /// Identifies a request: repeats of it are one delivery.
@@ -390,8 +390,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn hand_over(&self, request: HandOver) -> Result<u64, StoreError>;
     /// Keeps what a gateway says about a message and lets it settle the delivery; idempotent.
     async fn apply_report(&self, report: NewReport) -> Result<Applied, StoreError>;
-    /// Forgets reports received before that moment which no delivery was ever known for; answers how many are left.
-    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError>;
+    /// Forgets reports received before that moment which no delivery was ever known for.
+    async fn forget_early_reports(&self, before: Timestamp)
+    -> Result<ForgottenReports, StoreError>;
     /// Whether a lane may work with these credentials; others than the rejected ones open it again.
     async fn open_lane(
         &self,

@@ -36,7 +36,8 @@ pub enum ReportEffect {
     Repeated,
     /// The window for reports of this delivery is over: kept, and nothing changed.
     Late,
-    /// No delivery of this account is known under its ids, and it names none that could still become known.
+    /// No delivery of this account is known under its ids, and it names none that could still become known. What was
+    /// [`ReportEffect::Early`] for want of a delivery comes to the same when none has become known in time.
     Unknown,
     /// It names another recipient than its delivery has: not believed.
     AnotherRecipient,
@@ -74,6 +75,15 @@ pub struct Applied {
     pub submit_time: Option<Timestamp>,
 }
 
+/// What became of reports that no delivery was known for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenReports {
+    /// How many were given up, for each account that had any.
+    pub forgotten: Vec<(AccountId, u64)>,
+    /// How many still wait, of all accounts together.
+    pub left: u64,
+}
+
 /// What of a delivery decides what a report may change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settleable {
@@ -82,8 +92,9 @@ pub(super) struct Settleable {
     pub(super) maybe_sent: bool,
     pub(super) attempts: u32,
     pub(super) report_deadline: Option<Timestamp>,
-    /// The report is surely about the message of the last attempt: the same account says it, and either names the message that
-    /// it said it took, or there was no other attempt.
+    /// The report is about the message of the last attempt: the same account says it, and names the message that it said it
+    /// took. Where no such id is known: there was no other attempt, or none that can have left a message, for all before were
+    /// refused or reached no platform, and this came after the last began and nothing was ever said of another message.
     pub(super) is_of_last_attempt: bool,
 }
 

@@ -162,6 +162,31 @@ async fn a_report_settles_what_is_uncertain() {
     }
 }
 
+/// A phone that is off looks like this: the platform was busy, then its answer was lost, and in the end it gave up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_settles_what_is_uncertain_also_after_a_clear_refusal() {
+    let busy = Action::HttpStatus {
+        status: 503,
+        retry_after: None,
+    };
+    for protocol in PROTOCOLS {
+        let gate = Gate::new();
+        let steps = vec![ReportStep::of("Expired").held_at(gate.clone())];
+        let script = Script::new()
+            .on(Match::request(1), busy.clone())
+            .on(Match::always(), Action::Reports(steps))
+            .on(Match::always(), Action::DropAfterReading);
+        let mut app = start(protocol, script).await;
+        let accepted = app.accepted(request()).await;
+        let uncertain = until(&mut app, &accepted.name, DeliveryState::Uncertain).await;
+        assert_eq!(uncertain.attempts, 2, "{protocol}");
+        gate.open();
+        let delivery = app.follow(&accepted.name).await.1;
+        assert_eq!(delivery.state(), DeliveryState::Failed, "{protocol}");
+        assert_eq!(delivery.reason, "REPORTED_EXPIRED");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_that_repeat_and_contradict_change_nothing_any_more() {
     let gate = Gate::new();

@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// An installation whose account speaks this protocol and reports.
-fn installation(endpoint: &str, protocol: &str) -> Files {
+/// An installation whose account speaks this protocol and reports, and whose reports port stays the same.
+pub(crate) fn installation(endpoint: &str, protocol: &str) -> Files {
     let files = Files::write(endpoint);
     speak(&files, protocol);
     keep_reports_port(&files);

@@ -2,6 +2,10 @@
 
 use clave_otp::simulator::{Action, Match, Protocol, Refusal, Script, Simulator, codes};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{
     simulator::{LOGIN, client, noon, simulator},
@@ -218,4 +222,55 @@ async fn only_json_is_a_request() {
     let elsewhere = format!("{}/smsTextSubmit", simulator.rest_base());
     assert_eq!(client().post(elsewhere).send().await.unwrap().status(), 404);
     assert_eq!(last_refusal(&simulator), Refusal::MediaType);
+}
+
+/// The longest body that is read, in bytes.
+const LONGEST: usize = 4 * 1024 * 1024;
+
+/// Sends a request by hand whose body is described by this header, then these bytes; how the answer begins, and that the
+/// connection is closed behind it.
+async fn by_hand(simulator: &Simulator, header: &str, body: &[u8]) -> String {
+    let url = simulator.rest_endpoint();
+    let path = url.strip_prefix(&simulator.rest_base()).unwrap();
+    let mut stream = TcpStream::connect(simulator.address()).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Authorization: Basic {AUTHORIZATION}\r\n{header}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.lines().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_huge_body_is_refused_whether_it_says_so_or_not_and_the_next_request_is_taken() {
+    let simulator = simulator(Script::new()).await;
+    let good = to("600000001").to_string();
+    let longest = format!("{good}{}", " ".repeat(LONGEST - good.len()));
+    assert_eq!(post(&simulator, longest).await.0, 200, "as long as may be");
+
+    // One that says how long it is: none of it is waited for.
+    let announced = format!("Content-Length: {}", LONGEST + 1);
+    let answer = by_hand(&simulator, &announced, b"").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // One that does not, and has no end yet when it is too long.
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let chunks = chunk.repeat(LONGEST / 0x10000) + "1\r\nx\r\n";
+    let answer = by_hand(&simulator, "Transfer-Encoding: chunked", chunks.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // Longer than any number can say.
+    let answer = by_hand(&simulator, "Content-Length: 99999999999999999999999", b"").await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+
+    let refused: Vec<Refusal> = simulator.ledger().refused().iter().map(|r| r.why).collect();
+    assert_eq!(refused[..2], [Refusal::BodyTooLarge; 2]);
+    assert_eq!(post(&simulator, good).await.0, 200);
+    assert_eq!(simulator.ledger().message_count(), 2);
+    // Not long, but deep.
+    for deep in ["[".repeat(100_000), "{\"sender\":".repeat(100_000)] {
+        assert_eq!(post(&simulator, deep).await.0, 400);
+    }
+    assert_eq!(post(&simulator, to("600000001")).await.0, 200);
 }

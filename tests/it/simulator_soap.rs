@@ -398,7 +398,7 @@ async fn a_script_can_break_the_answer_as_over_xml_rpc() {
     assert_eq!(text_of(&answer, "MessageId"), None);
     let (status, answer) = post(&simulator, to("600000012")).await;
     assert_eq!(status, 500);
-    assert_eq!(text_of(&answer, "faultcode").unwrap(), "4");
+    assert_eq!(text_of(&answer, "faultcode").unwrap(), "soapenv:Server.4");
     assert_eq!(text_of(&answer, "faultstring").unwrap(), "año & <fin>");
     let (_, answer) = post(&simulator, to("600000013")).await;
     assert!(roxmltree::Document::parse(&answer).is_err());

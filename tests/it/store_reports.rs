@@ -9,8 +9,8 @@ use clave_otp::{
         Recipient, Report, ReportedNumber, ReportedStatus,
     },
     store::{
-        Acceptance, Leased, NewDelivery, NewReport, Recovery, ReportEffect, Settlement, Store,
-        sqlite::SqliteStore,
+        Acceptance, ForgottenReports, Leased, NewDelivery, NewReport, Recovery, ReportEffect,
+        Settlement, Store, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -54,7 +54,7 @@ pub(crate) struct Story {
     pub(crate) store: SqliteStore,
     pub(crate) id: DeliveryId,
     recipient: Recipient,
-    leased: Leased,
+    pub(crate) leased: Leased,
 }
 
 impl Story {
@@ -370,61 +370,30 @@ async fn reports_that_belong_to_nothing_are_bounded_and_forgotten() {
     }
     assert_eq!(effect("a").await, ReportEffect::Repeated);
     assert_eq!(effect("d").await, ReportEffect::TooManyEarly);
-    let later = noon() + Duration::from_secs(1);
-    assert_eq!(store.forget_early_reports(noon()).await.unwrap(), 3);
-    assert_eq!(store.forget_early_reports(later).await.unwrap(), 0);
+    let of_another = NewReport {
+        account: AccountId::parse("vigo-mn").unwrap(),
+        receive_time: noon() + Duration::from_secs(1),
+        ..report(None, "a", News::Delivered)
+    };
+    let applied = store.apply_report(of_another).await.unwrap();
+    assert_eq!(applied.effect, ReportEffect::Early);
+    let forget = async |seconds| {
+        let before = noon() + Duration::from_secs(seconds);
+        let ForgottenReports { forgotten, left } =
+            store.forget_early_reports(before).await.unwrap();
+        let forgotten = forgotten.into_iter();
+        let told: Vec<_> = forgotten
+            .map(|(of, count)| (of.to_string(), count))
+            .collect();
+        (told, left)
+    };
+    assert_eq!(forget(0).await, (vec![], 4));
+    assert_eq!(forget(1).await, (vec![("madrid-mn".into(), 3)], 1));
+    assert_eq!(forget(2).await, (vec![("vigo-mn".into(), 1)], 0));
+    assert_eq!(forget(3).await, (vec![], 0), "each is told once");
     assert_eq!(effect("d").await, ReportEffect::Early);
     // A reference that names nothing here could never become known.
     let unknown = DeliveryId::new(noon());
     let applied = store.apply_report(report(Some(unknown), "e", News::Delivered));
     assert_eq!(applied.await.unwrap().effect, ReportEffect::Unknown);
-}
-
-/// The first attempt is said not to have reached the platform; another one begins, of an account without reports.
-async fn tried_again(directory: &Path) -> Story {
-    let mut story = Story::begin(directory).await;
-    let again = Settlement::Waiting {
-        not_before: noon(),
-        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
-        code: None,
-    };
-    assert_eq!(story.settle(again).await, DeliveryState::Accepted);
-    story.leased = story.store.lease(lease_at(noon())).await.unwrap();
-    assert_eq!(story.leased.work[0].attempt, 2);
-    story
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn that_an_earlier_attempt_will_not_arrive_says_nothing_of_the_last_one() {
-    let directory = tempfile::tempdir().unwrap();
-    let story = tried_again(directory.path()).await;
-    let of_the_first = report(Some(story.id), "first", failed());
-    assert_eq!(story.effect(of_the_first).await, ReportEffect::Early);
-    // The platform takes the second and names no message.
-    assert_eq!(story.settle(sent(None)).await, DeliveryState::Sent);
-    let arrived = report(Some(story.id), "second", News::Delivered);
-    let settled = ReportEffect::Settled(DeliveryState::Delivered);
-    assert_eq!(story.effect(arrived).await, settled);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_has_arrived_during_another_attempt_is_delivered_however_that_one_ends() {
-    let refused = Settlement::Failed {
-        reason: Reason::known(Reason::REPORTED_REJECTED),
-        code: None,
-    };
-    let again = Settlement::Waiting {
-        not_before: noon(),
-        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
-        code: None,
-    };
-    for ending in [sent(None), refused, again, Settlement::Expired, uncertain()] {
-        let directory = tempfile::tempdir().unwrap();
-        let story = tried_again(directory.path()).await;
-        let of_the_first = report(Some(story.id), "first", News::Delivered);
-        assert_eq!(story.effect(of_the_first).await, ReportEffect::Early);
-        let told = format!("{ending:?}");
-        let state = story.settle(ending).await;
-        assert_eq!(state, DeliveryState::Delivered, "{told}");
-    }
 }

@@ -1,17 +1,17 @@
 //! A report of the account that had a delivery before another one took it over: what arrived is told, and counted, as what it is.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, path::Path, time::Duration};
 
 use clave_otp::{
-    domain::{AccountId, DeliveryState, EffectiveSender, News, Reason, Sender},
+    domain::{AccountId, DeliveryId, DeliveryState, EffectiveSender, News, Reason, Sender},
     store::{
-        HandOver, Lawful, LeaseRequest, Neighbour, NewDelivery, ReportEffect, Settlement, Store,
-        Way, Which, sqlite::SqliteStore,
+        HandOver, Lawful, LeaseRequest, Neighbour, NewDelivery, NewReport, ReportEffect,
+        Settlement, Store, Way, Which, sqlite::SqliteStore,
     },
 };
 
 use crate::store::{account, lawful, lease_at, new_delivery_at, open, way};
-use crate::store_reports::{LIFE, lease, message_id, noon, report, sent};
+use crate::store_reports::{LIFE, failed, lease, message_id, noon, report, sent, uncertain};
 
 /// What went out under each sender, and what of it arrived, in the hour of this story.
 async fn figures(store: &SqliteStore) -> Vec<(String, String, u64, u64)> {
@@ -22,6 +22,67 @@ async fn figures(store: &SqliteStore) -> Vec<(String, String, u64, u64)> {
         (of.account.to_string(), sender, of.sent, of.delivered)
     });
     figures.collect()
+}
+
+/// A delivery that its first account was said not to have sent, now in the queue of another one.
+async fn refused_and_handed_over(directory: &Path, to: &Way) -> (SqliteStore, DeliveryId) {
+    let store = open(directory);
+    let new = NewDelivery {
+        other_ways: vec![to.clone()],
+        ..new_delivery_at(noon(), LIFE)
+    };
+    let (id, leased) = lease(&store, new).await;
+    let not_sent = Settlement::Waiting {
+        not_before: noon(),
+        reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
+        code: None,
+    };
+    let settled = store.settle(leased.token, vec![(id, not_sent)], None, noon());
+    settled.await.unwrap();
+    let to = vec![Neighbour {
+        account: to.account.clone(),
+        queue_limit: NonZeroU32::new(10).unwrap(),
+        lawful: lawful(),
+        is_well: true,
+    }];
+    let (from, which, now) = (account(), Which::WhatWasTried, noon());
+    let hand_over = HandOver {
+        from,
+        to,
+        which,
+        now,
+    };
+    assert_eq!(store.hand_over(hand_over).await.unwrap(), 1);
+    (store, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_settles_what_another_account_tried_unless_the_first_one_speaks_of_a_message_too()
+ {
+    let second = AccountId::parse("madrid-two").unwrap();
+    for (first_speaks, expected) in [
+        (false, ReportEffect::Settled(DeliveryState::Failed)),
+        (true, ReportEffect::Noted),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, id) = refused_and_handed_over(directory.path(), &way(&second)).await;
+        let mut request = lease_at(noon());
+        request.account = second.clone();
+        let leased = store.lease(request).await.unwrap();
+        let settled = store.settle(leased.token, vec![(id, uncertain())], None, noon());
+        settled.await.unwrap();
+        if first_speaks {
+            let of_the_first = report(Some(id), "of-the-first", failed());
+            let applied = store.apply_report(of_the_first).await.unwrap();
+            assert_eq!(applied.effect, ReportEffect::Noted);
+        }
+        let of_the_second = NewReport {
+            account: second.clone(),
+            ..report(Some(id), "of-the-second", failed())
+        };
+        let applied = store.apply_report(of_the_second).await.unwrap();
+        assert_eq!(applied.effect, expected, "{first_speaks}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,33 +104,7 @@ async fn what_arrived_after_all_from_the_account_before_is_the_merit_of_that_one
     };
     for is_sent_again in [false, true] {
         let directory = tempfile::tempdir().unwrap();
-        let store = open(directory.path());
-        let new = NewDelivery {
-            other_ways: vec![other_way.clone()],
-            ..new_delivery_at(noon(), LIFE)
-        };
-        let (id, leased) = lease(&store, new).await;
-        let not_sent = Settlement::Waiting {
-            not_before: noon(),
-            reason: Reason::known(Reason::GATEWAY_UNREACHABLE),
-            code: None,
-        };
-        let settled = store.settle(leased.token, vec![(id, not_sent)], None, noon());
-        settled.await.unwrap();
-        let to = vec![Neighbour {
-            account: second.clone(),
-            queue_limit: NonZeroU32::new(10).unwrap(),
-            lawful: lawful(),
-            is_well: true,
-        }];
-        let (from, which, now) = (account(), Which::WhatWasTried, noon());
-        let hand_over = HandOver {
-            from,
-            to,
-            which,
-            now,
-        };
-        assert_eq!(store.hand_over(hand_over).await.unwrap(), 1);
+        let (store, id) = refused_and_handed_over(directory.path(), &other_way).await;
         if is_sent_again {
             let mut request = lease_at(noon());
             request.account = second.clone();

@@ -61,7 +61,7 @@ pub enum Action {
     /// A fault of the protocol: XML-RPC, SOAP with status 500; over REST status 500 with this code; over Mensatek `Res` and
     /// `Error`.
     Fault {
-        /// `faultCode`, `faultcode` or `statusCode`.
+        /// `faultCode`, the end of `faultcode` (`soapenv:Server.4`), or `statusCode`.
         code: i32,
         /// `faultString`, `faultstring` or `statusText`.
         text: String,

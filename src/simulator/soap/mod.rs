@@ -56,7 +56,10 @@ pub(super) async fn answer(
     let right = answer::submit_res(judged.code, None, judged.message_id.as_deref());
     let (visit, codes) = (judged.visit, judged.codes);
     let wrong = match judged.how {
-        Some(Action::Fault { code, text }) => answer::fault(&code.to_string(), &text),
+        Some(Action::Fault { code, text }) => {
+            // A `faultcode` is a qualified name, which no number is; SOAP 1.1 tells kinds of `Server` by what follows a dot.
+            answer::fault(&format!("soapenv:Server.{code}"), &text)
+        }
         Some(Action::MalformedXml) => answer::malformed(),
         how => return common::reply(visit, &codes, right, how.as_ref()),
     };

@@ -30,9 +30,9 @@ use jiff::Timestamp;
 
 use super::{
     Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content, ForgottenChanges,
-    HandOver, Health, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased, ListFilter,
-    NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey, SenderFigures,
-    Sequence, Settlement, Store, StoreError, StoreId, Trouble, Work,
+    ForgottenReports, HandOver, Health, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased,
+    ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey,
+    SenderFigures, Sequence, Settlement, Store, StoreError, StoreId, Trouble, Work,
     sealing::{OpenError, Sealer},
     ways,
 };
@@ -342,7 +342,10 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn forget_early_reports(
+        &self,
+        before: Timestamp,
+    ) -> Result<ForgottenReports, StoreError> {
         self.writer
             .write(move |unit| transactions::forget_early_reports(unit, before))
             .await

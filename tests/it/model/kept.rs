@@ -30,6 +30,8 @@ pub struct Kept {
     pub tried: BTreeMap<AccountId, Sender>,
     /// Whether its account has tried it since it came there.
     pub was_tried_here: bool,
+    /// When its last attempt began.
+    began: Timestamp,
     /// What gateways have said about it.
     heard: Vec<Saying>,
 }
@@ -51,6 +53,7 @@ impl Kept {
             sender: alias(),
             tried: BTreeMap::new(),
             was_tried_here: false,
+            began: Timestamp::UNIX_EPOCH,
             heard: Vec::new(),
             not_before: Timestamp::UNIX_EPOCH,
             token: None,
@@ -85,6 +88,7 @@ impl Kept {
         self.tried
             .insert(self.delivery.account.clone(), self.sender.clone());
         self.was_tried_here = true;
+        self.began = now;
         self.token = Some(token);
     }
 
@@ -241,6 +245,15 @@ impl Kept {
         counts && deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Whether nothing was ever said of another message than that of the last attempt.
+    fn is_of_the_only_one(&self, saying: &Saying) -> bool {
+        let is_same = |other: &Saying| {
+            other.account == saying.account
+                && (other.message.is_none() || other.message == saying.message)
+        };
+        saying.came >= self.began && self.heard.iter().all(is_same)
+    }
+
     /// Ends the delivery if this is news that may end it.
     fn ends_by(&mut self, saying: &Saying, now: Timestamp) -> bool {
         let Saying {
@@ -257,7 +270,7 @@ impl Kept {
         // "It will not arrive" ends it only if it is said of the message of its last attempt, by who made that one.
         let is_of_last = match (&self.delivery.gateway_message_id, message) {
             (Some(known), Some(named)) => known == named,
-            _ => self.delivery.attempts == 1,
+            _ => self.delivery.attempts == 1 || self.is_of_the_only_one(saying),
         };
         let is_its_only_one = !self.maybe_sent && is_of_last && *account == self.delivery.account;
         let (state, reason) = match news {

@@ -23,7 +23,7 @@ fn folder() -> PathBuf {
 }
 
 /// Whether `xmllint` is there; a failure where nobody may do without it.
-fn ready() -> bool {
+pub(super) fn ready() -> bool {
     let mut asked = Command::new("xmllint");
     let asked = asked.arg("--version").stderr(Stdio::null());
     let found = asked.status().is_ok();
@@ -38,7 +38,7 @@ fn ready() -> bool {
 }
 
 /// What `xmllint` has against a file; nothing where it is valid.
-fn objections(file: &Path) -> Option<String> {
+pub(super) fn objections(file: &Path) -> Option<String> {
     let output = Command::new("xmllint")
         .args(["--noout", "--nonet", "--schema"])
         .args([&folder().join("envelope.xsd"), file])

@@ -8,9 +8,10 @@ use clave_otp::{
     domain::{AccountId, Alias, AttemptToken, CredentialsVersion, Delivery, DeliveryId},
     store::{
         Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content,
-        ForgottenChanges, HandOver, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased,
-        ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey,
-        SenderFigures, Sequence, Settlement, Store, StoreError, StoreId, sqlite::SqliteStore,
+        ForgottenChanges, ForgottenReports, HandOver, LaneClosing, LaneClosure, Lanes,
+        LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered,
+        Recovery, RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError, StoreId,
+        sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -140,7 +141,10 @@ impl Store for HeldStore {
         self.store.apply_report(report).await
     }
 
-    async fn forget_early_reports(&self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn forget_early_reports(
+        &self,
+        before: Timestamp,
+    ) -> Result<ForgottenReports, StoreError> {
         self.store.forget_early_reports(before).await
     }
 

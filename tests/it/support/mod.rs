@@ -305,14 +305,19 @@ impl TestApp {
         (status.code(), reason_of(&status))
     }
 
-    /// Until the metrics show all of these.
-    pub async fn until_metrics(&self, wanted: &[String]) {
+    /// The page of metrics.
+    pub async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.admin);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::ClientBuilder::new().no_proxy().build().unwrap();
+        client.get(&url).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Until the metrics show all of these.
+    pub async fn until_metrics(&self, wanted: &[String]) {
         let shown = async {
             loop {
-                let text = client.get(&url).send().await.unwrap().text().await.unwrap();
+                let text = self.metrics().await;
                 if wanted.iter().all(|wanted| text.contains(wanted)) {
                     return;
                 }

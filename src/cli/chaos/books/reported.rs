@@ -26,8 +26,8 @@ impl Reported {
                 DeliveryState::Sent | DeliveryState::Uncertain
             )
         });
-        // Of a message that may not be the last one's it is not believed that it failed, and where there were several attempts
-        // only the id tells that came with the answer.
+        // Of a message that may not be the last one's it is not believed that it failed. Where there were several attempts and no
+        // answer told the id, that hangs on how the others ended, and on what else was reported: both are right here.
         let knows_its_message = outcome
             .is_none_or(|change| change.attempts == 1 || !change.gateway_message_id.is_empty());
         let outcome = outcome.map(|change| update_time(change));

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod attempts;
+mod early_reports;
 mod endings;
 mod handing_over;
 mod lanes;
@@ -12,9 +13,10 @@ mod touch;
 
 pub(super) use accepting::{SealedDelivery, accept};
 pub(super) use attempts::{SealedWork, lease, settle};
+pub(super) use early_reports::forget_early_reports;
 pub(super) use endings::{cancel, expire_overdue};
 pub(super) use handing_over::hand_over;
 pub(super) use lanes::{close_lane, closure_of, open_lane, pause_lane, resume_lane};
 pub(super) use recovery::recover;
-pub(super) use reporting::{SealedReport, apply_report, forget_early_reports};
+pub(super) use reporting::{SealedReport, apply_report};
 pub(super) use touch::touch;

@@ -1,12 +1,13 @@
 //! A gateway says later what became of a message.
 //!
-//! What may change is decided in `store::reports`; here a report finds its delivery, and waits for it where it came too early.
+//! What may change is decided in `store::reports`; here a report finds its delivery.
 
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
+use super::early_reports::keep_early;
 use crate::{
     domain::{AccountId, DeliveryId, DeliveryState, GatewayMessageId, News, Reason},
     store::{
@@ -34,6 +35,8 @@ struct Subject {
     recipient_hash: RecipientHash,
     message_id: Option<String>,
     submit_time: Option<Timestamp>,
+    /// When its last attempt began; `None` before the first.
+    last_start: Option<Timestamp>,
     settleable: Settleable,
 }
 
@@ -46,20 +49,44 @@ impl Subject {
         }
     }
 
-    fn facing(&self, account: &str, message_id: Option<&str>) -> Settleable {
-        let is_its_message = match (self.message_id.as_deref(), message_id) {
+    /// The delivery as one report finds it.
+    fn facing(&self, unit: &Unit<'_>, said: &Said<'_>) -> rusqlite::Result<Settleable> {
+        let is_its_message = match (self.message_id.as_deref(), said.message_id) {
             (Some(known), Some(named)) => known == named,
-            _ => self.settleable.attempts == 1,
+            _ => self.settleable.attempts == 1 || self.is_of_the_only_one(unit, said)?,
         };
-        Settleable {
-            is_of_last_attempt: is_its_message && account == self.account.as_str(),
+        Ok(Settleable {
+            is_of_last_attempt: is_its_message && said.account == self.account.as_str(),
             ..self.settleable
+        })
+    }
+
+    /// Where no answer told an id: whether this can be about no other message than that of the last attempt. Those before it left
+    /// none, as was told at the time (`maybe_sent` otherwise); a report from before the last one began, or one of another
+    /// message, gives that the lie.
+    fn is_of_the_only_one(&self, unit: &Unit<'_>, said: &Said<'_>) -> rusqlite::Result<bool> {
+        if self
+            .last_start
+            .is_none_or(|start| said.receive_time < start)
+        {
+            return Ok(false);
         }
+        let speaks_of_another: bool = unit
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM reports INDEXED BY reports_of_delivery \
+                 WHERE delivery = ?1 AND (account <> ?2 OR message_id IS NOT NULL AND message_id IS NOT ?3))",
+            )?
+            .query_row(params![self.seq, said.account, said.message_id], |row| {
+                row.get(0)
+            })?;
+        Ok(!speaks_of_another)
     }
 }
 
 const SUBJECT: &str = "SELECT seq, id, account, recipient_hash, gateway_message_id, submit_time, state, maybe_sent, attempts, \
-     report_deadline FROM deliveries";
+     report_deadline, \
+     (SELECT start_time FROM attempts WHERE delivery = deliveries.seq AND number = deliveries.attempts) FROM deliveries";
 
 /// Keeps a report and lets it settle its delivery.
 pub(in crate::store::sqlite) fn apply_report(
@@ -265,56 +292,6 @@ fn by_message(
         .optional()
 }
 
-fn keep_early(unit: &mut Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<ReportEffect> {
-    let NewReport {
-        account,
-        report,
-        receive_time,
-        early_limit,
-        ..
-    } = &sealed.new;
-    // A reference that names nothing here belongs to nothing that could still become known.
-    let (None, Some(message_id)) = (report.delivery, &report.message_id) else {
-        return Ok(ReportEffect::Unknown);
-    };
-    let (kept, is_repeated): (u32, bool) = unit
-        .connection
-        .prepare_cached(
-            "SELECT (SELECT count(*) FROM reports INDEXED BY reports_early WHERE account = ?1 AND delivery IS NULL), \
-             EXISTS (SELECT 1 FROM reports INDEXED BY reports_early \
-             WHERE account = ?1 AND message_id = ?2 AND status = ?3 AND delivery IS NULL)",
-        )?
-        .query_row(
-            params![
-                account.as_str(),
-                message_id.as_str(),
-                report.status.as_str()
-            ],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-    if is_repeated {
-        return Ok(ReportEffect::Repeated);
-    }
-    if kept >= early_limit.get() {
-        return Ok(ReportEffect::TooManyEarly);
-    }
-    unit.connection
-        .prepare_cached(
-            "INSERT INTO reports (account, message_id, recipient_hash, news, reason, status, receive_time) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            account.as_str(),
-            message_id.as_str(),
-            sealed.recipient_hash,
-            report.news.as_str(),
-            reason_of(&report.news),
-            report.status.as_str(),
-            micros(*receive_time),
-        ])?;
-    Ok(ReportEffect::Early)
-}
-
 fn is_repeated(
     unit: &Unit<'_>,
     delivery: i64,
@@ -359,7 +336,7 @@ fn has_room(
     if kept < limit {
         return Ok(true);
     }
-    let facing = subject.facing(said.account, said.message_id);
+    let facing = subject.facing(unit, said)?;
     match decide(facing, said.news, said.receive_time) {
         Move::To(_) => Ok(true),
         Move::AfterOutcome if *said.news == News::Delivered => {
@@ -386,7 +363,7 @@ fn settle(
     said: &Said<'_>,
     now: Timestamp,
 ) -> rusqlite::Result<ReportEffect> {
-    let facing = subject.facing(said.account, said.message_id);
+    let facing = subject.facing(unit, said)?;
     // It came in time if it came within the window, however late the outcome of the submission is recorded.
     let decided = decide(facing, said.news, said.receive_time);
     let state = match decided {
@@ -441,7 +418,7 @@ fn sent_as(
         .optional()
 }
 
-fn reason_of(news: &News) -> Option<&str> {
+pub(super) fn reason_of(news: &News) -> Option<&str> {
     match news {
         News::Failed(reason) => Some(reason.as_str()),
         News::Delivered | News::Waiting | News::Unknown => None,
@@ -456,6 +433,7 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
         recipient_hash: row.get(3)?,
         message_id: row.get(4)?,
         submit_time: rows::optional_time(row, 5)?,
+        last_start: rows::optional_time(row, 10)?,
         settleable: Settleable {
             state: rows::state(row, 6)?,
             maybe_sent: row.get(7)?,
@@ -464,22 +442,4 @@ fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
             is_of_last_attempt: false,
         },
     })
-}
-
-/// Forgets what no delivery was ever known for; answers how many still wait.
-pub(in crate::store::sqlite) fn forget_early_reports(
-    unit: &mut Unit<'_>,
-    before: Timestamp,
-) -> rusqlite::Result<u64> {
-    unit.connection
-        .prepare_cached(
-            "DELETE FROM reports INDEXED BY reports_early WHERE delivery IS NULL AND receive_time < ?1",
-        )?
-        .execute(params![micros(before)])?;
-    unit.connection
-        .prepare_cached(
-            "SELECT count(*) FROM reports INDEXED BY reports_early WHERE delivery IS NULL",
-        )?
-        .query_row([], |row| row.get::<_, i64>(0))
-        .map(i64::unsigned_abs)
 }
