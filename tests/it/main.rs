@@ -32,6 +32,7 @@ mod lane_places;
 mod lane_states;
 mod lanes;
 mod lawful;
+mod lawful_abroad;
 mod mensatek;
 mod mensatek_document;
 mod model;

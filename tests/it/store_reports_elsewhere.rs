@@ -62,12 +62,12 @@ async fn what_arrived_after_all_from_the_account_before_is_the_merit_of_that_one
             lawful: lawful(),
             is_well: true,
         }];
-        let (from, which, now) = (account(), Which::WhatWasTried, noon());
         let hand_over = HandOver {
-            from,
+            from: account(),
             to,
-            which,
-            now,
+            which: Which::WhatWasTried,
+            now: noon(),
+            must_outlive: noon(),
         };
         assert_eq!(store.hand_over(hand_over).await.unwrap(), 1);
         if is_sent_again {
@@ -104,7 +104,7 @@ async fn the_sender_told_is_that_of_the_attempt_whatever_took_its_place_since() 
     let second = AccountId::parse("madrid-two").unwrap();
     let numeric = || Lawful {
         senders: vec![(way(&account()).sender, Sender::Common)],
-        abroad: false,
+        abroad: Vec::new(),
     };
     let hand_over = |from: AccountId, to: AccountId, lawful: Lawful| HandOver {
         from,
@@ -116,6 +116,7 @@ async fn the_sender_told_is_that_of_the_attempt_whatever_took_its_place_since() 
         }],
         which: Which::AllThatWait,
         now: noon(),
+        must_outlive: noon(),
     };
     // The alias had lapsed before the attempt, or lapses behind it, on the way to another account and back.
     for (before, expected) in [(numeric(), "217812"), (lawful(), "ClaveMadrid")] {
