@@ -124,6 +124,7 @@ impl Lane {
                 rules: Rules {
                     on_uncertain: settings.on_uncertain,
                     report_window: settings.report_window,
+                    has_neighbours: !settings.neighbours.is_empty(),
                 },
                 settings,
                 presenting: Arc::default(),

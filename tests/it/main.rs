@@ -65,6 +65,7 @@ mod store_trouble;
 mod store_ways;
 mod support;
 mod text_and_number;
+mod time_left;
 mod tls;
 mod tls_ends;
 mod unreported;
