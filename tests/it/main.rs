@@ -33,6 +33,7 @@ mod lane_states;
 mod lanes;
 mod lawful;
 mod lawful_abroad;
+mod lawful_always;
 mod mensatek;
 mod mensatek_document;
 mod model;
