@@ -2,6 +2,7 @@
 
 mod accounts;
 mod alias_reports;
+mod alias_watch;
 mod aliases;
 mod architecture;
 mod certified;
