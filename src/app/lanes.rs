@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
+use jiff::civil::Date;
 use secrecy::SecretString;
 use url::Url;
 
@@ -12,7 +13,7 @@ use crate::{
     dispatch::{LaneSettings, LawfulOn, Neighbour, OnUncertain},
     domain::{AccountId, Dir3},
     gateway::mensatek::DownloadLimits,
-    routing::{self, Directory},
+    routing::{self, Directory, International},
     store::{Lawful, sealing::Sealer},
 };
 
@@ -76,19 +77,29 @@ impl Among<'_> {
     }
 }
 
-/// `None` of an account that is not in the directory: it may send nothing.
-fn lawful(
+/// What an account may send on a day in Spain, by the rules of `routing`; `None` of an account that is not in the directory: it may
+/// send nothing.
+pub fn lawful(
     directory: &Directory,
     dir3: &Dir3,
     account: &AccountId,
-    today: jiff::civil::Date,
+    today: Date,
 ) -> Option<Lawful> {
     let administration = directory.find(dir3)?;
     let mut accounts = administration.accounts.iter();
     let account = accounts.find(|known| known.id == *account)?;
+    let International {
+        enabled,
+        allowed_regions,
+        ..
+    } = &account.international;
     Some(Lawful {
         senders: routing::lawful_senders(administration, account, today),
-        abroad: account.international.enabled,
+        abroad: allowed_regions
+            .iter()
+            .copied()
+            .filter(|_| *enabled)
+            .collect(),
     })
 }
 

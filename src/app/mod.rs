@@ -14,6 +14,7 @@ mod running;
 mod tls;
 mod watching;
 
+pub use lanes::lawful;
 pub use parts::judge_template;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

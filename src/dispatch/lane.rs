@@ -122,6 +122,7 @@ impl Lane {
                 rules: Rules {
                     on_uncertain: settings.on_uncertain,
                     report_window: settings.report_window,
+                    has_neighbours: !settings.neighbours.is_empty(),
                 },
                 settings,
                 store,

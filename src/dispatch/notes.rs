@@ -43,7 +43,7 @@ pub(super) fn handed_over(account: &AccountId, deliveries: u64) {
     );
 }
 
-/// A lease met deliveries whose sender the account may not use any more.
+/// A lease met deliveries that the account may not send any more, under their sender or to their country.
 pub(super) fn unlawful(account: &AccountId, found: Unlawful) {
     let Unlawful {
         renamed,
@@ -72,8 +72,9 @@ pub(super) fn unlawful(account: &AccountId, found: Unlawful) {
         tracing::error!(
             %account,
             deliveries = ended,
-            "dispatch: not sent, since their sender may not be used any more and there is no other way: see the alias's record \
-             in [[aliases]] and the account's senders, or say alias_policy = \"numeric\""
+            "dispatch: not sent, since their sender may not be used any more, or the account does not send to that country any \
+             more, and there is no other way: see the alias's record in [[aliases]], the account's senders and its \
+             allowed_regions, or say alias_policy = \"numeric\""
         );
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    domain::Reason,
     gateway::{Outcome, Verdict},
     store::{Settlement, Work},
 };
@@ -26,6 +25,8 @@ pub(super) struct Rules {
     pub(super) on_uncertain: OnUncertain,
     /// How long a report may follow; `None` where the gateway sends none.
     pub(super) report_window: Option<Duration>,
+    /// Whether another account may take over what was not sent: it could send it before this one would try again.
+    pub(super) has_neighbours: bool,
 }
 
 impl Rules {
@@ -60,7 +61,17 @@ impl Rules {
                 code,
                 verdict: Verdict::Credentials | Verdict::Quota,
             }
-            | Outcome::NotSent { reason, code } => waiting(work, reason, code, retry_at),
+            | Outcome::NotSent { reason, code } => {
+                let next_chance = if self.has_neighbours { now } else { retry_at };
+                if next_chance >= work.expire_time {
+                    return Settlement::Expired;
+                }
+                Settlement::Waiting {
+                    not_before: retry_at,
+                    reason,
+                    code,
+                }
+            }
             Outcome::Uncertain { reason } if self.may_resend(work, retry_at) => {
                 Settlement::Resending {
                     not_before: retry_at,
@@ -79,16 +90,5 @@ impl Rules {
         self.on_uncertain == OnUncertain::ResendOnce
             && !work.maybe_sent
             && retry_at < work.expire_time
-    }
-}
-
-fn waiting(work: &Work, reason: Reason, code: Option<i64>, retry_at: Timestamp) -> Settlement {
-    if retry_at >= work.expire_time {
-        return Settlement::Expired;
-    }
-    Settlement::Waiting {
-        not_before: retry_at,
-        reason,
-        code,
     }
 }

@@ -35,6 +35,8 @@ impl Reason {
     pub const REPORTED_REJECTED: &'static str = "REPORTED_REJECTED";
     /// Between acceptance and submission its sender ceased to be usable, and no other way is left.
     pub const ALIAS_NOT_USABLE: &'static str = "ALIAS_NOT_USABLE";
+    /// Between acceptance and submission its account ceased to send to the number's region, and no other way is left.
+    pub const RECIPIENT_COUNTRY_NOT_ALLOWED: &'static str = "RECIPIENT_COUNTRY_NOT_ALLOWED";
     /// Its time ran out before a gateway took it.
     pub const TIME_RAN_OUT: &'static str = "TIME_RAN_OUT";
 

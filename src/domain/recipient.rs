@@ -45,6 +45,15 @@ impl Region {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("??")
     }
+
+    /// Whether numbers of this region are Spanish ones.
+    pub fn destination(self) -> Destination {
+        if self == Self::ES {
+            Destination::National
+        } else {
+            Destination::International
+        }
+    }
 }
 
 impl fmt::Debug for Region {
@@ -142,11 +151,7 @@ impl Recipient {
 
     /// Spanish or not.
     pub fn destination(&self) -> Destination {
-        if self.region == Region::ES {
-            Destination::National
-        } else {
-            Destination::International
-        }
+        self.region.destination()
     }
 
     /// The number for people's eyes: country code and the last three digits (rule 2.5).

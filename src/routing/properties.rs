@@ -100,7 +100,7 @@ fn account() -> impl Strategy<Value = Account> {
 fn administration() -> impl Strategy<Value = Administration> {
     let policy = select(vec![AliasPolicy::Refuse, AliasPolicy::Numeric]);
     let records = prop::collection::vec(record(), 0..5);
-    let accounts = prop::collection::vec(account(), 1..3);
+    let accounts = prop::collection::vec(account(), 1..=4);
     (accounts, records, policy).prop_map(|(accounts, aliases, alias_policy)| Administration {
         dir3: Dir3::parse("L01280796").unwrap(),
         default_language: Language::Es,
@@ -236,6 +236,32 @@ proptest! {
         for Route { account, sender, .. } in &ways {
             prop_assert!(is_lawful(&administration, sender, account.gateway));
             prop_assert!(!matches!(sender, Sender::International(_)), "shown abroad alone");
+        }
+    }
+
+    /// Rule 1.3 again, for what is asked when a code goes out or moves: of every account, whatever its place.
+    #[test]
+    fn what_takes_a_senders_place_is_lawful_and_takes_it_only_where_the_sender_is_not(
+        administration in administration(),
+    ) {
+        for account in &administration.accounts {
+            let lawful = lawful_senders(&administration, account, today());
+            for (own, goes) in &lawful {
+                prop_assert!(is_lawful(&administration, goes, account.gateway));
+                if own != goes {
+                    prop_assert!(!is_lawful(&administration, own, account.gateway));
+                    prop_assert_eq!(administration.alias_policy, AliasPolicy::Numeric);
+                    prop_assert_eq!(goes, &Sender::Common);
+                    prop_assert_eq!(account.gateway, GatewayName::MensajeriaNegocios);
+                }
+                let is_substitute = *own == Sender::Common && administration.alias_policy == AliasPolicy::Numeric;
+                prop_assert!(account.senders.contains(own) || is_substitute, "no sender of another account");
+            }
+            // And nothing is held back that may go out.
+            for own in &account.senders {
+                let is_listed = lawful.iter().any(|(listed, _)| listed == own);
+                prop_assert!(is_listed || !is_lawful(&administration, own, account.gateway));
+            }
         }
     }
 

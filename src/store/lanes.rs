@@ -186,6 +186,14 @@ impl LaneReport {
         rest.max(under_way)
             .saturating_add(latency.saturating_mul(requests))
     }
+
+    /// Whether one more delivery that expires at `expire_time` is expected to be with the gateway before that, behind `waiting`
+    /// others.
+    pub fn is_in_time(&self, waiting: u64, now: Timestamp, expire_time: Timestamp) -> bool {
+        let wait = self.expected_wait(waiting, now);
+        now.checked_add(wait)
+            .is_ok_and(|arrival| arrival < expire_time)
+    }
 }
 
 /// The reports of all lanes.

@@ -164,11 +164,12 @@ pub struct Leased {
     /// When the next delivery that waits is due, where there is one and no work was found: past if this lease did not come to
     /// the end of what is due.
     pub next_due: Option<Timestamp>,
-    /// What became of deliveries whose sender may not be used any more.
+    /// What became of deliveries that may not go out here any more.
     pub unlawful: Unlawful,
 }
 
-/// What a lease made of due deliveries whose sender the account may not use today: how many there were of each.
+/// What a lease made of due deliveries that the account may not send today, under their sender or to the region of their number:
+/// how many there were of each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unlawful {
     /// Leased, under the common number.

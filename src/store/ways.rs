@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use crate::domain::{AccountId, Destination, EffectiveSender, Sender};
+use crate::domain::{AccountId, Destination, EffectiveSender, Region, Sender};
 
 /// One way of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,20 +27,16 @@ pub struct Way {
 pub struct Lawful {
     /// To Spanish numbers: what goes out in the place of each of its senders, the sender itself or the common number.
     pub senders: Vec<(Sender, Sender)>,
-    /// Whether it sends to other numbers at all.
-    pub abroad: bool,
+    /// To other numbers: the regions that it sends to; none where it sends nothing abroad.
+    pub abroad: Vec<Region>,
 }
 
 impl Lawful {
-    /// The sender under which a message goes out today; `None` where it may not.
-    pub fn sender<'a>(
-        &'a self,
-        wanted: &'a Sender,
-        destination: Destination,
-    ) -> Option<&'a Sender> {
-        match destination {
-            // Recipients abroad are outside the registry's rules.
-            Destination::International => self.abroad.then_some(wanted),
+    /// The sender under which a message to a number of this region goes out today; `None` where it may not.
+    pub fn sender<'a>(&'a self, wanted: &'a Sender, region: Region) -> Option<&'a Sender> {
+        match region.destination() {
+            // Recipients abroad are outside the registry's rules; where to is the account's own choice.
+            Destination::International => self.abroad.contains(&region).then_some(wanted),
             Destination::National => {
                 let mut senders = self.senders.iter();
                 senders.find(|(own, _)| own == wanted).map(|(_, goes)| goes)
@@ -67,12 +63,16 @@ pub struct Neighbour {
 pub struct HandOver {
     /// The account that cannot send them now.
     pub from: AccountId,
-    /// The others, in order; a delivery goes to the first that is well, is a way of its own, may send it and has a place.
+    /// The others, in order; a delivery goes to the first that is well, is a way of its own, may send it, has a place and is
+    /// expected to have sent it in time.
     pub to: Vec<Neighbour>,
     /// Which of those that wait.
     pub which: Which,
-    /// Now: what is over is left to the sweep.
+    /// Now.
     pub now: Timestamp,
+    /// A code that expires at or before this moment can make it nowhere and is left to the sweep: now plus the least that any
+    /// gateway is expected to take.
+    pub must_outlive: Timestamp,
 }
 
 /// Which deliveries are given to other accounts.
@@ -156,21 +156,20 @@ mod tests {
             ["ClaveMadrid", "ClaveAntes", "ClaveOtra"].map(|alias| Sender::parse(alias).unwrap());
         let lawful = Lawful {
             senders: vec![(own.clone(), own.clone()), (lapsed.clone(), Sender::Common)],
-            abroad: false,
+            abroad: Vec::new(),
         };
-        let national = |sender| lawful.sender(sender, Destination::National);
+        let national = |sender| lawful.sender(sender, Region::ES);
         assert_eq!(national(&own), Some(&own));
         assert_eq!(national(&lapsed), Some(&Sender::Common));
         assert_eq!(national(&other), None);
         assert_eq!(national(&Sender::Common), None, "numbers are no exception");
-        assert_eq!(lawful.sender(&own, Destination::International), None);
+        let [portugal, france] = ["PT", "FR"].map(|region| Region::parse(region).unwrap());
+        assert_eq!(lawful.sender(&own, portugal), None);
         let abroad = Lawful {
-            abroad: true,
+            abroad: vec![portugal],
             ..lawful
         };
-        assert_eq!(
-            abroad.sender(&other, Destination::International),
-            Some(&other)
-        );
+        assert_eq!(abroad.sender(&other, portugal), Some(&other));
+        assert_eq!(abroad.sender(&other, france), None);
     }
 }

@@ -24,7 +24,8 @@ pub const LANE_CLOSED: &str = "clave_otp_lane_closed";
 pub const LANE_SHARE: &str = "clave_otp_lane_share";
 /// Counter by `account`: deliveries that went from it to another account of their administration, unsent.
 pub const HANDED_OVER: &str = "clave_otp_deliveries_handed_over_total";
-/// Counter by `account`: deliveries that ended unsent because their sender could not be used any more and there was no other way.
+/// Counter by `account`: deliveries that ended unsent because their sender could not be used any more, or their country not be sent to, and
+/// there was no other way.
 pub const DELIVERIES_UNLAWFUL: &str = "clave_otp_deliveries_unlawful_total";
 /// Gauge by `account`: credit that its gateway last said to be left, in the gateway's unit.
 pub const ACCOUNT_CREDIT: &str = "clave_otp_account_credit";

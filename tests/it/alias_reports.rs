@@ -83,6 +83,13 @@ async fn an_alias_whose_messages_are_reported_refused_is_probably_blocked_until_
     let clock = ManualClock::at("2026-11-24T09:10:00Z".parse().unwrap());
     let simulated = Arc::new(clock.clone());
     let mut app = TestApp::start_with(script, simulated, |files| speak(files, "soap")).await;
+    let gauge = |value: u8| {
+        let labels = "gateway=\"mensajeria-negocios\",alias=\"ClaveMadrid\"";
+        [format!(
+            "clave_otp_alias_probably_blocked{{{labels}}} {value}\n"
+        )]
+    };
+    app.until_metrics(&gauge(0)).await;
     let under_alias = send(&mut app, &clock, "ClaveMadrid", refused).await;
     assert_eq!(under_alias, vec![DeliveryState::Failed; EACH as usize]);
     assert_eq!(
@@ -93,6 +100,7 @@ async fn an_alias_whose_messages_are_reported_refused_is_probably_blocked_until_
     let common = send(&mut app, &clock, "217812", EACH..2 * EACH).await;
     assert_eq!(common, vec![DeliveryState::Delivered; EACH as usize]);
     hours_until(&mut app, &clock, &["ALIAS_PROBABLY_BLOCKED"]).await;
+    app.until_metrics(&gauge(1)).await;
 
     // A day on the registry has put it right.
     clock.advance(Duration::from_secs(24 * 3600));
@@ -104,5 +112,7 @@ async fn an_alias_whose_messages_are_reported_refused_is_probably_blocked_until_
         ["ALIAS_PROBABLY_BLOCKED"],
         "not judged yet"
     );
+    app.until_metrics(&gauge(1)).await;
     hours_until(&mut app, &clock, &[]).await;
+    app.until_metrics(&gauge(0)).await;
 }

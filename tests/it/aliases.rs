@@ -177,7 +177,7 @@ fn operator() -> Caller {
     }
 }
 
-fn profile(id: &str, brings_reports: bool) -> AccountProfile {
+pub fn profile(id: &str, brings_reports: bool) -> AccountProfile {
     let alias = Alias::parse("ClaveMadrid").unwrap();
     AccountProfile {
         id: AccountId::parse(id).unwrap(),

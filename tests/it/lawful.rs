@@ -274,13 +274,14 @@ async fn nothing_is_handed_over_to_an_account_where_its_alias_may_not_be_used_an
         }],
         which: Which::AllThatWait,
         now: noon(),
+        must_outlive: noon(),
     };
     let moved = store.hand_over(hand_over(Lawful::default())).await;
     assert_eq!(moved.unwrap(), 0);
     // There it goes out under the common number.
     let numeric = Lawful {
         senders: vec![(way(&account()).sender, Sender::Common)],
-        abroad: false,
+        abroad: Vec::new(),
     };
     assert_eq!(store.hand_over(hand_over(numeric)).await.unwrap(), 1);
     let delivery = store.delivery(id).await.unwrap().unwrap();
@@ -319,7 +320,7 @@ const BACKLOG: u32 = 1200;
 fn only_the_number() -> Lawful {
     Lawful {
         senders: vec![(Sender::Common, Sender::Common)],
-        abroad: false,
+        abroad: Vec::new(),
     }
 }
 
@@ -414,6 +415,7 @@ async fn a_closed_account_is_given_nothing_however_well_its_lane_says_it_is() {
         to: vec![neighbour()],
         which: Which::AllThatWait,
         now: noon(),
+        must_outlive: noon(),
     };
     assert_eq!(store.hand_over(hand_over.clone()).await.unwrap(), 0);
     let leased = lease(&store, noon(), vec![neighbour()]).await;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod alias_reports;
+mod alias_watch;
 mod aliases;
 mod architecture;
 mod certified;
@@ -33,6 +34,8 @@ mod lane_places;
 mod lane_states;
 mod lanes;
 mod lawful;
+mod lawful_abroad;
+mod lawful_always;
 mod mensatek;
 mod mensatek_document;
 mod model;
@@ -68,6 +71,7 @@ mod store_trouble;
 mod store_ways;
 mod support;
 mod text_and_number;
+mod time_left;
 mod tls;
 mod tls_ends;
 mod unreported;

@@ -10,6 +10,7 @@ mod kept;
 mod observed;
 mod plan;
 
+use clave_otp::store::Store as _;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
@@ -28,6 +29,8 @@ const CASES: u32 = 64;
 enum Event {
     /// The store is asked, once or several times at the same moment: those share a commit.
     Calls(Vec<Step>),
+    /// A lane says how long its gateway takes for a request. By itself: what is told so takes no turn among the calls.
+    LaneTells { account: u8, seconds: u8 },
     /// Time passes.
     Wait { milliseconds: u32 },
     /// The process ends and another begins; meanwhile the machine's clock may be put back.
@@ -38,6 +41,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         16 => calls::step().prop_map(|step| Event::Calls(vec![step])),
         2 => prop::collection::vec(calls::step(), 2..6).prop_map(Event::Calls),
+        2 => (0..2_u8, prop_oneof![1 => Just(0), 3 => 0..60_u8])
+            .prop_map(|(account, seconds)| Event::LaneTells { account, seconds }),
         4 => (1..60_000_u32).prop_map(|milliseconds| Event::Wait { milliseconds }),
         2 => (disk::ending(), prop_oneof![4 => Just(0), 1 => 1..9_u8])
             .prop_map(|(ending, back_seconds)| Event::Restart { ending, back_seconds }),
@@ -68,6 +73,12 @@ async fn play(events: Vec<Event>) {
                 }
                 // An outcome, and at once the report that came before it.
                 2 * calls.len()
+            }
+            Event::LaneTells { account, seconds } => {
+                let account = calls::account(*account);
+                let report = model.lane_tells(&account, *seconds);
+                disk.store().lanes().publish(&account, report);
+                0
             }
             Event::Wait { milliseconds } => {
                 model.wait(*milliseconds);

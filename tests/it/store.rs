@@ -7,7 +7,7 @@ use clave_otp::{
     clock::{Clock as _, SystemClock},
     domain::{
         AccountId, AttemptToken, CallerName, DeliveryId, DeliveryState, Dir3, EffectiveSender,
-        Encoding, Language, OneTimeCode, Purpose, Recipient, RequestId, SecretText, Sender,
+        Encoding, Language, OneTimeCode, Purpose, Recipient, Region, RequestId, SecretText, Sender,
     },
     store::{
         Acceptance, Content, ContentParts, Lawful, LeaseRequest, NewDelivery, Recovery, RequestKey,
@@ -112,12 +112,12 @@ async fn accept(store: &SqliteStore) -> DeliveryId {
     }
 }
 
-/// The alias that all accounts here share may be used, and they send abroad.
+/// The alias that all accounts here share may be used, and they send to Portugal.
 pub fn lawful() -> Lawful {
     let senders = [Sender::parse("ClaveMadrid").unwrap(), Sender::Common];
     Lawful {
         senders: senders.map(|own| (own.clone(), own)).into(),
-        abroad: true,
+        abroad: vec![Region::parse("PT").unwrap()],
     }
 }
 

@@ -51,6 +51,7 @@ async fn refused_and_handed_over(directory: &Path, to: &Way) -> (SqliteStore, De
         to,
         which,
         now,
+        must_outlive: now,
     };
     assert_eq!(store.hand_over(hand_over).await.unwrap(), 1);
     (store, id)
@@ -139,7 +140,7 @@ async fn the_sender_told_is_that_of_the_attempt_whatever_took_its_place_since() 
     let second = AccountId::parse("madrid-two").unwrap();
     let numeric = || Lawful {
         senders: vec![(way(&account()).sender, Sender::Common)],
-        abroad: false,
+        abroad: Vec::new(),
     };
     let hand_over = |from: AccountId, to: AccountId, lawful: Lawful| HandOver {
         from,
@@ -151,6 +152,7 @@ async fn the_sender_told_is_that_of_the_attempt_whatever_took_its_place_since() 
         }],
         which: Which::AllThatWait,
         now: noon(),
+        must_outlive: noon(),
     };
     // The alias had lapsed before the attempt, or lapses behind it, on the way to another account and back.
     for (before, expected) in [(numeric(), "217812"), (lawful(), "ClaveMadrid")] {

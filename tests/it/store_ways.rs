@@ -6,8 +6,8 @@ use std::{num::NonZeroU32, time::Duration};
 use clave_otp::{
     domain::{AccountId, CredentialsVersion, DeliveryId, DeliveryState, Reason, Recipient},
     store::{
-        Acceptance, ClosingCause, HandOver, LaneClosing, Neighbour, NewDelivery, Settlement, Store,
-        Way, Which, sqlite::SqliteStore,
+        Acceptance, ClosingCause, HandOver, LaneClosing, LaneReport, Lawful, LeaseRequest,
+        Neighbour, NewDelivery, Settlement, Store, Way, Which, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -50,6 +50,7 @@ fn all_that_wait() -> HandOver {
         }],
         which: Which::AllThatWait,
         now: noon(),
+        must_outlive: noon(),
     }
 }
 
@@ -202,6 +203,7 @@ async fn what_is_over_does_not_move_and_what_a_closed_lane_holds_does() {
     settled.await.unwrap();
     let later = HandOver {
         now: noon() + Duration::from_secs(2),
+        must_outlive: noon() + Duration::from_secs(2),
         ..all_that_wait()
     };
     assert_eq!(store.hand_over(later).await.unwrap(), 1);
@@ -234,6 +236,121 @@ async fn a_backlog_moves_whole_however_much_of_it_must_stay() {
     let mut request = all_that_wait();
     request.to[0].queue_limit = NonZeroU32::new(5000).unwrap();
     assert_eq!(store.hand_over(request).await.unwrap(), 600);
+}
+
+fn third() -> AccountId {
+    AccountId::parse("madrid-three").unwrap()
+}
+
+/// The account's lane says that its gateway takes so long for a request, which carries one message.
+fn takes(store: &SqliteStore, account: &AccountId, latency: Duration) {
+    let report = LaneReport {
+        latency,
+        measured_at: Some(noon()),
+        ..LaneReport::new(NonZeroU32::MIN)
+    };
+    store.lanes().publish(account, report);
+}
+
+/// A code that all three accounts may carry, with so little time left.
+fn with_left(milliseconds: u64) -> NewDelivery {
+    NewDelivery {
+        other_ways: vec![way(&second()), way(&third())],
+        ..new_delivery_at(noon(), Duration::from_millis(milliseconds))
+    }
+}
+
+fn wide(of: AccountId) -> Neighbour {
+    Neighbour {
+        account: of,
+        queue_limit: NonZeroU32::new(100).unwrap(),
+        lawful: lawful(),
+        is_well: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_moves_only_where_it_is_expected_in_time_behind_all_that_waits_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    takes(&store, &second(), Duration::from_secs(1));
+    let mut ids = Vec::new();
+    for left in [900, 1100, 1900, 2100, 2900, 3100] {
+        ids.push(accept(&store, with_left(left)).await.0);
+    }
+    let request = HandOver {
+        to: vec![wide(second())],
+        ..all_that_wait()
+    };
+    assert_eq!(store.hand_over(request.clone()).await.unwrap(), 3);
+    let mut at = Vec::new();
+    for id in &ids {
+        at.push(account_of(&store, *id).await);
+    }
+    // The first request there, the second and the third.
+    let (stays, moves) = (account, second);
+    let expected = [stays(), moves(), stays(), moves(), stays(), moves()];
+    assert_eq!(at, expected);
+    // The next account in order takes what it can: it is slower, but nothing waits there.
+    takes(&store, &third(), Duration::from_secs(2));
+    let request = HandOver {
+        to: vec![wide(second()), wide(third())],
+        ..request
+    };
+    assert_eq!(store.hand_over(request).await.unwrap(), 1);
+    assert_eq!(account_of(&store, ids[4]).await, third());
+    for id in [ids[0], ids[2]] {
+        assert_eq!(account_of(&store, id).await, account());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_less_left_than_any_gateway_takes_stays_and_expires_unsent() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let short = accept(&store, with_left(500)).await.0;
+    let longer = accept(&store, with_left(501)).await.0;
+    let request = HandOver {
+        must_outlive: noon() + Duration::from_millis(500),
+        ..all_that_wait()
+    };
+    assert_eq!(store.hand_over(request).await.unwrap(), 1);
+    assert_eq!(account_of(&store, longer).await, second());
+    let end = noon() + Duration::from_millis(500);
+    assert_eq!(store.expire_overdue(end).await.unwrap(), 1);
+    let delivery = store.delivery(short).await.unwrap().unwrap();
+    assert_eq!(delivery.account, account());
+    assert_eq!(
+        (delivery.state, delivery.attempts),
+        (DeliveryState::Expired, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_go_out_here_waits_rather_than_move_where_it_would_come_too_late() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let id = accept(&store, with_left(3000)).await.0;
+    takes(&store, &second(), Duration::from_secs(3));
+    let request = || LeaseRequest {
+        lawful: Lawful::default(),
+        neighbours: vec![wide(second())],
+        ..lease_at(noon())
+    };
+    let leased = store.lease(request()).await.unwrap();
+    assert_eq!((leased.unlawful.moved, leased.unlawful.waiting), (0, 1));
+    assert_eq!(account_of(&store, id).await, account());
+    // It has become faster.
+    takes(&store, &second(), Duration::from_millis(1900));
+    let later = noon() + Duration::from_secs(1);
+    let request = LeaseRequest {
+        now: later,
+        must_outlive: later,
+        ..request()
+    };
+    let leased = store.lease(request).await.unwrap();
+    assert_eq!((leased.unlawful.moved, leased.unlawful.waiting), (1, 0));
+    assert_eq!(account_of(&store, id).await, second());
 }
 
 fn tried(from: AccountId, to: AccountId) -> HandOver {

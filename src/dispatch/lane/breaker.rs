@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Lane, Step, Wakes};
 use crate::{
-    dispatch::notes,
+    dispatch::{notes, turn::Core},
     store::{HandOver, Share, Which},
 };
 
@@ -104,6 +104,7 @@ impl Lane {
             to,
             which,
             now,
+            must_outlive: Core::must_outlive(now, Duration::ZERO),
         };
         match core.store.hand_over(request).await {
             Ok(0) => {}

@@ -5,7 +5,7 @@ use rusqlite::{Row, types::Type};
 
 use crate::domain::{
     AccountId, CallerName, Delivery, DeliveryId, DeliveryState, Destination, Dir3, EffectiveSender,
-    Encoding, GatewayMessageId, Language, Purpose, Reason, Reference,
+    Encoding, GatewayMessageId, Language, Purpose, Reason, Reference, Region,
 };
 
 /// The columns that make a [`Delivery`], in the order that [`delivery`] reads them.
@@ -95,10 +95,14 @@ pub(super) fn unreadable(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
 }
 
-pub(super) fn destination(text: &str) -> Option<Destination> {
+fn destination(text: &str) -> Option<Destination> {
     [Destination::National, Destination::International]
         .into_iter()
         .find(|destination| destination.as_str() == text)
+}
+
+pub(super) fn region(row: &Row<'_>, column: usize) -> rusqlite::Result<Region> {
+    text(row, column, Region::parse)
 }
 
 fn encoding(text: &str) -> Option<Encoding> {

@@ -93,9 +93,9 @@ mod tests {
         connection
             .execute(
                 "INSERT INTO deliveries (id, caller, request_id, fingerprint, administration, account, state, sender, \
-                 effective_sender, destination, masked_recipient, recipient_hash, purpose, language, encoding, segments, \
+                 effective_sender, destination, region, masked_recipient, recipient_hash, purpose, language, encoding, segments, \
                  create_time, expire_time, update_time) \
-                 VALUES (?1, 'c', ?1, x'00', 'a', 'madrid', 2, ?2, ?2, ?3, 'm', x'00', 'LOGIN', 'es', 'GSM7', 1, 0, 0, ?4)",
+                 VALUES (?1, 'c', ?1, x'00', 'a', 'madrid', 2, ?2, ?2, ?3, 'XX', 'm', x'00', 'LOGIN', 'es', 'GSM7', 1, 0, 0, ?4)",
                 params![[id; 16], sender, destination.as_str(), micros_of_hour(HOUR)],
             )
             .unwrap();

@@ -56,11 +56,7 @@ pub enum Step {
         saying: Saying,
     },
     /// One account cannot send; the other one takes over.
-    HandOver {
-        from: u8,
-        what_was_tried: bool,
-        other: Other,
-    },
+    HandOver(Handing),
     OpenLane {
         account: u8,
         credentials: u8,
@@ -72,6 +68,15 @@ pub enum Step {
         account: u8,
     },
     ExpireOverdue,
+}
+
+/// A hand-over from one account to the other.
+#[derive(Debug, Clone)]
+pub struct Handing {
+    pub from: u8,
+    pub what_was_tried: bool,
+    pub margin_seconds: u8,
+    pub other: Other,
 }
 
 /// What an account may send to Spanish numbers today.
@@ -94,7 +99,7 @@ impl Allows {
             Self::Number => vec![itself(Sender::Common)],
             Self::Nothing => Vec::new(),
         };
-        let abroad = true;
+        let abroad = Vec::new();
         Lawful { senders, abroad }
     }
 }
@@ -171,8 +176,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => (0..20_u8, account.clone(), 0..2_u8, saying()).prop_map(
             |(which, account, message, saying)| Step::Report { which, account, message, saying }
         ),
-        4 => (account.clone(), any::<bool>(), other()).prop_map(
-            |(from, what_was_tried, other)| Step::HandOver { from, what_was_tried, other }
+        4 => (account.clone(), any::<bool>(), prop_oneof![2 => Just(0), 1 => 0..30_u8], other()).prop_map(
+            |(from, what_was_tried, margin_seconds, other)| Step::HandOver(Handing { from, what_was_tried, margin_seconds, other })
         ),
         1 => (account.clone(), 0..2_u8).prop_map(|(account, credentials)| Step::OpenLane { account, credentials }),
         1 => (account.clone(), seldom()).prop_map(|(account, pause)| if pause {

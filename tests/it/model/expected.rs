@@ -1,15 +1,18 @@
 //! The model: what must follow from each call, in plain vectors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use clave_otp::{
     domain::{
         AccountId, AttemptToken, CredentialsVersion, DeliveryId, DeliveryState, Reason, Sender,
     },
     store::{
-        Acceptance, Cancellation, ClosingCause, HandOver, LaneClosing, LaneClosure, Lawful,
-        LeaseRequest, Leased, Neighbour, NewReport, Receipt, Recovered, ReportEffect, Settlement,
-        Store as _, Unlawful, Which, sqlite::SqliteStore,
+        Acceptance, Cancellation, ClosingCause, HandOver, LaneClosing, LaneClosure, LaneReport,
+        Lawful, LeaseRequest, Leased, Neighbour, NewReport, Receipt, Recovered, ReportEffect,
+        Settlement, Store as _, Unlawful, Which, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
@@ -37,6 +40,8 @@ struct Elsewhere<'a> {
     to: Option<&'a Neighbour>,
     /// None where it cannot send.
     places: u64,
+    /// When the next one would be with its gateway, and each one after it.
+    arrivals: Vec<Timestamp>,
 }
 
 impl Elsewhere<'_> {
@@ -52,10 +57,12 @@ impl Elsewhere<'_> {
         let (Some(to), Some(sender)) = (self.to, self.sender(kept)) else {
             return false;
         };
-        if self.places == 0 {
+        let arrival = self.arrivals.first();
+        if self.places == 0 || arrival.is_none_or(|arrival| *arrival >= kept.delivery.expire_time) {
             return false;
         }
         self.places -= 1;
+        self.arrivals.remove(0);
         kept.goes_on(&to.account, sender, now);
         true
     }
@@ -71,8 +78,13 @@ pub struct Model {
     pub leases: Vec<(AttemptToken, Vec<DeliveryId>)>,
     rejected: BTreeMap<AccountId, CredentialsVersion>,
     paused: BTreeSet<AccountId>,
+    /// How many seconds each gateway is said to take for a request, since the process began.
+    takes: BTreeMap<AccountId, u64>,
     pub interruptions: u16,
 }
+
+/// Deliveries that one request of a lane carries.
+const BATCH: u32 = 2;
 
 impl Model {
     pub fn new() -> Self {
@@ -82,6 +94,7 @@ impl Model {
             leases: Vec::new(),
             rejected: BTreeMap::new(),
             paused: BTreeSet::new(),
+            takes: BTreeMap::new(),
             interruptions: 0,
         }
     }
@@ -93,6 +106,22 @@ impl Model {
     /// The machine's clock was wrong, and is put right.
     pub fn put_clock_back(&mut self, seconds: u8) {
         self.now -= jiff::SignedDuration::from_secs(seconds.into());
+    }
+
+    /// What a lane says of itself.
+    pub fn lane_tells(&mut self, account: &AccountId, seconds: u8) -> LaneReport {
+        self.takes.insert(account.clone(), seconds.into());
+        LaneReport {
+            latency: Duration::from_secs(seconds.into()),
+            ..LaneReport::new(BATCH.try_into().unwrap())
+        }
+    }
+
+    /// When one more delivery would be with the gateway, behind `waiting` others.
+    fn arrival(&self, account: &AccountId, waiting: u64, now: Timestamp) -> Timestamp {
+        let requests = waiting / u64::from(BATCH) + 1;
+        let takes = self.takes.get(account).copied().unwrap_or_default();
+        now + Duration::from_secs(takes * requests)
     }
 
     pub fn now(&self) -> Timestamp {
@@ -164,8 +193,8 @@ impl Model {
         }
         let other = new.other_account();
         let ways = || std::iter::once(&new.account).chain(&other);
-        let Some(account) = ways().find(|account| self.refusal_of(account).is_none()) else {
-            return self.refusal_of(&new.account).unwrap();
+        let Some(account) = ways().find(|account| self.refusal_of(account, new).is_none()) else {
+            return self.refusal_of(&new.account, new).unwrap();
         };
         let kept = Kept::new(new, account);
         self.supersede(new);
@@ -174,11 +203,15 @@ impl Model {
         Acceptance::Stored(delivery)
     }
 
-    fn refusal_of(&self, account: &AccountId) -> Option<Acceptance> {
-        if self.waiting(account) >= QUEUE_LIMIT {
+    fn refusal_of(&self, account: &AccountId, new: &Accepting) -> Option<Acceptance> {
+        let waiting = self.waiting(account);
+        if waiting >= QUEUE_LIMIT {
             return Some(Acceptance::QueueFull);
         }
-        self.closure_of(account).map(Acceptance::LaneClosed)
+        let is_late = self.arrival(account, waiting, new.create_time) >= new.expire_time;
+        self.closure_of(account)
+            .map(Acceptance::LaneClosed)
+            .or_else(|| is_late.then_some(Acceptance::CannotArriveInTime))
     }
 
     /// A report counts for a delivery that its account has tried, and once.
@@ -194,13 +227,13 @@ impl Model {
 
     /// What waits, was never perhaps sent, has time left and another way that is lawful, as far as that has places.
     fn hand_over(&mut self, request: &HandOver) -> u64 {
-        let mut elsewhere = self.elsewhere(&request.to);
+        let mut elsewhere = self.elsewhere(&request.to, request.now);
         let mut moved = 0;
         for kept in &mut self.kept {
             let may_go = kept.delivery.account == request.from
                 && kept.is_waiting()
                 && (kept.was_tried_here || request.which == Which::AllThatWait)
-                && kept.delivery.expire_time > request.now;
+                && kept.delivery.expire_time > request.must_outlive;
             if may_go && elsewhere.takes(kept, request.now) {
                 moved += 1;
             }
@@ -209,14 +242,23 @@ impl Model {
     }
 
     /// The other account, as it stands; nobody but the store knows whether it is closed.
-    fn elsewhere<'a>(&self, neighbours: &'a [Neighbour]) -> Elsewhere<'a> {
+    fn elsewhere<'a>(&self, neighbours: &'a [Neighbour], now: Timestamp) -> Elsewhere<'a> {
         let to = neighbours.first();
         let places = to.map_or(0, |to| {
             let can_send = to.is_well && self.closure_of(&to.account).is_none();
             let free = QUEUE_LIMIT.saturating_sub(self.waiting(&to.account));
             free * u64::from(can_send)
         });
-        Elsewhere { to, places }
+        let arrivals = to.map_or(Vec::new(), |to| {
+            let waiting = self.waiting(&to.account);
+            let arrival = |more| self.arrival(&to.account, waiting + more, now);
+            (0..QUEUE_LIMIT).map(arrival).collect()
+        });
+        Elsewhere {
+            to,
+            places,
+            arrivals,
+        }
     }
 
     fn closure_of(&self, account: &AccountId) -> Option<LaneClosure> {
@@ -268,7 +310,7 @@ impl Model {
         assert_eq!(answer.closed, closed);
         assert_eq!(answer.unreadable, []);
         let waits = |kept: &Kept| kept.delivery.account == request.account && kept.is_waiting();
-        let mut elsewhere = self.elsewhere(&request.neighbours);
+        let mut elsewhere = self.elsewhere(&request.neighbours, request.now);
         let mut taken = Vec::new();
         let mut unlawful = Unlawful::default();
         let due = self
@@ -334,6 +376,8 @@ impl Model {
     /// Nobody knows what became of what was being sent, nor whether a code from the future is late.
     pub fn recover(&mut self, resend_once: &[AccountId]) -> Recovered {
         let now = self.now;
+        // Of the lanes nothing is known yet.
+        self.takes.clear();
         let mut recovered = Recovered::default();
         for kept in &mut self.kept {
             if kept.delivery.state == DeliveryState::Sending {

@@ -9,8 +9,8 @@ use clave_otp::{
 
 use super::{
     calls::{
-        Accepting, Call, Entry, Other, Saying, Step, account, credentials, key, message_id,
-        other_than, queue_limit,
+        Accepting, Call, Entry, Handing, Other, Saying, Step, account, credentials, key,
+        message_id, other_than, queue_limit,
     },
     expected::Model,
 };
@@ -79,11 +79,7 @@ impl Model {
                 message,
                 saying,
             } => Call::Report(self.plan_report(*which, account(*number), *message, *saying)),
-            Step::HandOver {
-                from,
-                what_was_tried,
-                other,
-            } => Call::HandOver(self.plan_hand_over(account(*from), *what_was_tried, *other)),
+            Step::HandOver(handing) => Call::HandOver(self.plan_hand_over(handing)),
             Step::OpenLane {
                 account: number,
                 credentials: version,
@@ -117,16 +113,19 @@ impl Model {
         }
     }
 
-    fn plan_hand_over(&self, from: AccountId, what_was_tried: bool, other: Other) -> HandOver {
+    fn plan_hand_over(&self, handing: &Handing) -> HandOver {
+        let from = account(handing.from);
+        let margin = jiff::SignedDuration::from_secs(handing.margin_seconds.into());
         HandOver {
-            to: vec![neighbour(&from, other)],
+            to: vec![neighbour(&from, handing.other)],
             from,
-            which: if what_was_tried {
+            which: if handing.what_was_tried {
                 Which::WhatWasTried
             } else {
                 Which::AllThatWait
             },
             now: self.now,
+            must_outlive: self.now + margin,
         }
     }
 

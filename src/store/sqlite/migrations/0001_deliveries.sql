@@ -20,6 +20,7 @@ CREATE TABLE deliveries (
     sender             TEXT NOT NULL,       -- on the wire
     effective_sender   TEXT NOT NULL,       -- what the citizen sees
     destination        TEXT NOT NULL,
+    region             TEXT NOT NULL,       -- of the number, ISO 3166-1: an account sends to some alone
     masked_recipient   TEXT NOT NULL,
     recipient_hash     BLOB NOT NULL,       -- keyed hash
     sealed_recipient   BLOB,

@@ -1,11 +1,8 @@
 //! A delivery comes in, on the first of its ways that takes it.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use rusqlite::params;
 
-use super::lanes::closure_of;
+use super::lanes::{closure_of, is_in_time};
 use crate::{
     domain::{AccountId, Delivery, DeliveryId, DeliveryState, Reference},
     store::{
@@ -82,14 +79,8 @@ fn not_now(unit: &Unit<'_>, new: &NewDelivery, way: &Way) -> rusqlite::Result<Op
     if let Some(closure) = closure_of(unit.connection, &way.account)? {
         return Ok(Some(Acceptance::LaneClosed(closure)));
     }
-    let wait = unit
-        .lanes
-        .report(&way.account)
-        .map_or(Duration::ZERO, |report| {
-            report.expected_wait(waiting, new.create_time)
-        });
-    let arrival = new.create_time.checked_add(wait).unwrap_or(Timestamp::MAX);
-    Ok((arrival >= new.expire_time).then_some(Acceptance::CannotArriveInTime))
+    let in_time = is_in_time(unit, &way.account, new.create_time, new.expire_time);
+    Ok((!in_time).then_some(Acceptance::CannotArriveInTime))
 }
 
 /// An older code for the same citizen and purpose is worth nothing any more: what waits is not sent, and what is being sent
@@ -140,9 +131,9 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery, way: &Way) -> rusqlite::Resu
         .prepare_cached(
             "INSERT OR FAIL INTO deliveries (id, caller, request_id, fingerprint, administration, account, state, sender, \
              effective_sender, destination, masked_recipient, recipient_hash, sealed_recipient, sealed_text, purpose, \
-             language, encoding, segments, reference, create_time, expire_time, update_time, ways) \
+             language, encoding, segments, reference, create_time, expire_time, update_time, ways, region) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
-             ?20, ?22) ON CONFLICT DO NOTHING",
+             ?20, ?22, ?23) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             new.id.as_bytes(),
@@ -167,6 +158,7 @@ fn insert(unit: &Unit<'_>, sealed: &SealedDelivery, way: &Way) -> rusqlite::Resu
             micros(new.create_time),
             micros(new.expire_time),
             sealed.ways,
+            new.recipient.region().as_str(),
         ])
 }
 

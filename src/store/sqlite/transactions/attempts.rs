@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AccountId, AttemptToken, DeliveryId, DeliveryState, Destination, GatewayMessageId, Reason,
+        AccountId, AttemptToken, DeliveryId, DeliveryState, GatewayMessageId, Reason, Region,
     },
     store::{
         LaneClosure, LeaseRequest, Settlement, Unlawful,
@@ -36,7 +36,8 @@ pub(in crate::store::sqlite) struct SealedWork {
     pub(in crate::store::sqlite) sealed_recipient: Vec<u8>,
     pub(in crate::store::sqlite) sealed_text: Vec<u8>,
     pub(in crate::store::sqlite) sender: String,
-    pub(in crate::store::sqlite) destination: Destination,
+    /// Of its number.
+    pub(super) region: Region,
     pub(in crate::store::sqlite) expire_time: Timestamp,
     pub(in crate::store::sqlite) create_time: Timestamp,
     pub(in crate::store::sqlite) segments: u8,
@@ -151,7 +152,7 @@ fn due_of_account(
     unit.connection
         .prepare_cached(
             "SELECT id, sealed_recipient, sealed_text, sender, expire_time, create_time, segments, attempts + 1, \
-             maybe_sent, destination, seq \
+             maybe_sent, region, seq \
              FROM deliveries INDEXED BY deliveries_waiting \
              WHERE account = ?1 AND state = 1 AND not_before <= ?2 AND seq > ?4 ORDER BY seq LIMIT ?3",
         )?
@@ -174,7 +175,7 @@ fn due_of_account(
                     segments: row.get(6)?,
                     attempt: row.get(7)?,
                     maybe_sent: row.get(8)?,
-                    destination: rows::text(row, 9, rows::destination)?,
+                    region: rows::region(row, 9)?,
                     seq: row.get(10)?,
                 })
             },

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::lanes::closure_of;
+use super::lanes::{closure_of, is_in_time};
 use crate::{
-    domain::{AccountId, DeliveryId, Destination, Sender},
+    domain::{AccountId, DeliveryId, Destination, Region, Sender},
     store::{
         HandOver, Neighbour, Which,
         sqlite::{
@@ -17,9 +17,10 @@ use crate::{
     },
 };
 
-/// Most deliveries that one transaction looks at, so that it holds up nobody; the next one goes on after the last of them. No key:
-/// it bounds how long the writing thread is busy at a time, and is seen by nobody; all of a backlog is looked at all the same.
-const MOST_AT_ONCE: usize = 500;
+/// Most deliveries that one transaction looks at, so that it holds up nobody: to move so many takes the writing thread about two
+/// milliseconds, and every account waits for it; the next one goes on after the last of them. No key: it bounds how long that thread is
+/// busy at a time, and is seen by nobody; all of a backlog is looked at all the same.
+const MOST_AT_ONCE: usize = 50;
 
 /// What one transaction came to.
 pub(in crate::store::sqlite) struct HandedOver {
@@ -31,7 +32,17 @@ pub(in crate::store::sqlite) struct HandedOver {
 struct Candidate {
     id: DeliveryId,
     ways: String,
-    destination: Destination,
+    region: Region,
+    expire_time: Timestamp,
+}
+
+/// What decides where a delivery may go on.
+pub(super) struct Moving<'a> {
+    /// Its ways, as kept.
+    pub(super) ways: &'a str,
+    /// Of its number.
+    pub(super) region: Region,
+    pub(super) expire_time: Timestamp,
 }
 
 /// Where a delivery goes on, and how.
@@ -66,43 +77,43 @@ impl<'a> Others<'a> {
             .map(Self)
     }
 
-    /// The first that is one of a delivery's own ways and may send it today, is well and has a place.
+    /// The first that is one of a delivery's own ways and may send it today, is well, has a place and is expected to have sent it
+    /// in time, as for a new code.
     pub(super) fn onward(
         &self,
         unit: &Unit<'_>,
-        ways: &str,
-        destination: Destination,
+        moving: &Moving<'_>,
+        now: Timestamp,
     ) -> Option<Onward<'a>> {
-        let mut taking = self.0.iter().filter(|other| other.takes(unit));
-        taking.find_map(|other| onward(ways, destination, other.neighbour))
+        let taking = self.0.iter().filter(|other| other.has_a_place(unit));
+        let mut in_time = taking
+            .filter(|other| is_in_time(unit, &other.neighbour.account, now, moving.expire_time));
+        in_time.find_map(|other| onward(moving, other.neighbour))
     }
 
     /// Whether any of them may send it today, though perhaps not now.
-    pub(super) fn is_any_lawful(&self, ways: &str, destination: Destination) -> bool {
+    pub(super) fn is_any_lawful(&self, moving: &Moving<'_>) -> bool {
         let mut others = self.0.iter();
-        others.any(|other| onward(ways, destination, other.neighbour).is_some())
+        others.any(|other| onward(moving, other.neighbour).is_some())
     }
 
-    fn any_takes(&self, unit: &Unit<'_>) -> bool {
-        self.0.iter().any(|other| other.takes(unit))
+    fn any_has_a_place(&self, unit: &Unit<'_>) -> bool {
+        self.0.iter().any(|other| other.has_a_place(unit))
     }
 }
 
 impl Other<'_> {
-    fn takes(&self, unit: &Unit<'_>) -> bool {
+    fn has_a_place(&self, unit: &Unit<'_>) -> bool {
         let waiting = || unit.waiting_for(&self.neighbour.account);
         self.is_well && waiting() < u64::from(self.neighbour.queue_limit.get())
     }
 }
 
-fn onward<'a>(
-    ways: &str,
-    destination: Destination,
-    neighbour: &'a Neighbour,
-) -> Option<Onward<'a>> {
+fn onward<'a>(moving: &Moving<'_>, neighbour: &'a Neighbour) -> Option<Onward<'a>> {
     let account = &neighbour.account;
-    let way = ways::from_stored(ways).find(|way| way.account == account.as_str())?;
-    let sender = neighbour.lawful.sender(&way.sender, destination)?;
+    let way = ways::from_stored(moving.ways).find(|way| way.account == account.as_str())?;
+    let sender = neighbour.lawful.sender(&way.sender, moving.region)?;
+    let destination = moving.region.destination();
     Some(Onward {
         account,
         sender: sender.clone(),
@@ -130,13 +141,18 @@ pub(in crate::store::sqlite) fn hand_over(
         go_on_after: None,
     };
     let others = Others::of(unit, &request.to)?;
-    if !others.any_takes(unit) {
+    if !others.any_has_a_place(unit) {
         return Ok(handed_over);
     }
     handed_over.go_on_after = end_of_part(unit, &request.from, after)?;
     let end = handed_over.go_on_after.unwrap_or(i64::MAX);
     for candidate in candidates(unit, request, after, end)? {
-        if let Some(way) = others.onward(unit, &candidate.ways, candidate.destination) {
+        let moving = Moving {
+            ways: &candidate.ways,
+            region: candidate.region,
+            expire_time: candidate.expire_time,
+        };
+        if let Some(way) = others.onward(unit, &moving, request.now) {
             move_to(unit, candidate.id, &way, request.now)?;
             unit.note_waiting(&request.from, -1);
             handed_over.moved += 1;
@@ -172,7 +188,7 @@ fn candidates(
     };
     unit.connection
         .prepare_cached(
-            "SELECT id, ways, destination FROM deliveries INDEXED BY deliveries_waiting \
+            "SELECT id, ways, region, expire_time FROM deliveries INDEXED BY deliveries_waiting \
              WHERE account = ?1 AND state = 1 AND seq > ?2 AND seq <= ?3 AND ways IS NOT NULL AND NOT maybe_sent \
              AND attempts - attempts_elsewhere >= ?4 AND expire_time > ?5 ORDER BY seq",
         )?
@@ -182,13 +198,14 @@ fn candidates(
                 after,
                 end,
                 least_attempts,
-                micros(request.now),
+                micros(request.must_outlive),
             ],
             |row| {
                 Ok(Candidate {
                     id: DeliveryId::from_bytes(row.get(0)?),
                     ways: row.get(1)?,
-                    destination: rows::text(row, 2, rows::destination)?,
+                    region: rows::region(row, 2)?,
+                    expire_time: rows::time(row, 3)?,
                 })
             },
         )?

@@ -33,6 +33,21 @@ pub(in crate::store::sqlite) fn closure_of(
     })
 }
 
+/// Whether one more delivery that expires then is expected to be with the account's gateway in time, behind all that waits
+/// there. A lane that has not reported is believed.
+pub(super) fn is_in_time(
+    unit: &Unit<'_>,
+    account: &AccountId,
+    now: Timestamp,
+    expire_time: Timestamp,
+) -> bool {
+    let waiting = unit.waiting_for(account);
+    let report = unit.lanes.report(account);
+    report.map_or(now < expire_time, |report| {
+        report.is_in_time(waiting, now, expire_time)
+    })
+}
+
 /// Closes a lane: its account takes nothing new and its gateway is asked no more, or sees these credentials no more.
 pub(in crate::store::sqlite) fn close_lane(
     unit: &mut Unit<'_>,

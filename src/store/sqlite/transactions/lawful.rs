@@ -1,4 +1,5 @@
-//! A lane finds that the sender of what it is about to send may not be used any more: the day has changed, or the configuration.
+//! A lane finds that what it is about to send may not go out under its sender any more, or not to that region: the day has
+//! changed, or the configuration.
 
 use std::time::Duration;
 
@@ -6,10 +7,10 @@ use rusqlite::params;
 
 use super::{
     attempts::SealedWork,
-    handing_over::{Others, move_to},
+    handing_over::{Moving, Others, move_to},
 };
 use crate::{
-    domain::{DeliveryId, EffectiveSender, Reason, Sender},
+    domain::{DeliveryId, Destination, EffectiveSender, Reason, Sender},
     store::{
         LeaseRequest, Unlawful,
         sqlite::{rows::micros, writer::Unit},
@@ -63,7 +64,7 @@ impl<'a> Law<'a> {
         let goes = wanted
             .as_ref()
             .ok()
-            .and_then(|wanted| self.request.lawful.sender(wanted, due.destination));
+            .and_then(|wanted| self.request.lawful.sender(wanted, due.region));
         match goes {
             Some(sender) if sender.as_str() == due.sender => Ok(Fate::Goes),
             Some(sender) => {
@@ -88,17 +89,22 @@ impl<'a> Law<'a> {
             .prepare_cached("SELECT ways FROM deliveries WHERE seq = ?1")?
             .query_row(params![due.seq], |row| row.get(0))?;
         let ways = ways.filter(|_| !due.maybe_sent).unwrap_or_default();
-        if let Some(way) = others.onward(unit, &ways, due.destination) {
+        let moving = Moving {
+            ways: &ways,
+            region: due.region,
+            expire_time: due.expire_time,
+        };
+        if let Some(way) = others.onward(unit, &moving, now) {
             move_to(unit, due.id, &way, now)?;
             self.unlawful.moved += 1;
             return Ok(Fate::Leaves);
         }
-        if others.is_any_lawful(&ways, due.destination) {
+        if others.is_any_lawful(&moving) {
             ask_again(unit, due.id, self.request)?;
             self.unlawful.waiting += 1;
             return Ok(Fate::Waits);
         }
-        end(unit, due.id, self.request)?;
+        end(unit, due, self.request)?;
         self.unlawful.ended += 1;
         Ok(Fate::Leaves)
     }
@@ -127,17 +133,21 @@ fn ask_again(unit: &Unit<'_>, id: DeliveryId, request: &LeaseRequest) -> rusqlit
 }
 
 /// What waits for its one resend may have been sent, so it cannot be called failed.
-fn end(unit: &mut Unit<'_>, id: DeliveryId, request: &LeaseRequest) -> rusqlite::Result<()> {
+fn end(unit: &mut Unit<'_>, due: &SealedWork, request: &LeaseRequest) -> rusqlite::Result<()> {
+    let reason = match due.region.destination() {
+        Destination::National => Reason::ALIAS_NOT_USABLE,
+        Destination::International => Reason::RECIPIENT_COUNTRY_NOT_ALLOWED,
+    };
     unit.connection
         .prepare_cached(
             "UPDATE deliveries SET state = CASE WHEN maybe_sent THEN 7 ELSE 5 END, reason = ?2, sealed_text = NULL, \
              update_time = ?3 WHERE id = ?1",
         )?
         .execute(params![
-            id.as_bytes(),
-            Reason::ALIAS_NOT_USABLE,
+            due.id.as_bytes(),
+            reason,
             micros(request.now),
         ])?;
-    unit.note_change(id);
+    unit.note_change(due.id);
     Ok(())
 }
