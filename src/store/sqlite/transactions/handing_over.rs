@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// Most deliveries that one transaction looks at, so that it holds up nobody: to move so many takes the writing thread about two
-/// milliseconds, and every account waits for it; the next one goes on after the last of them. No key: it bounds how long that thread is
-/// busy at a time, and is seen by nobody; all of a backlog is looked at all the same.
+/// Most deliveries that one transaction looks at, so that it holds up nobody: every account waits for the thread that moves them; the
+/// next one goes on after the last of them. No key: it bounds how long that thread is busy at a time, and is seen by nobody; all of a
+/// backlog is looked at all the same.
 const MOST_AT_ONCE: usize = 50;
 
 /// What one transaction came to.
