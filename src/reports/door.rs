@@ -33,8 +33,8 @@ pub(super) struct Door {
 
 struct Known {
     account: ReportingAccount,
-    /// The whole value of `Authorization`.
-    authorization: Option<SecretString>,
+    /// What follows `Basic` in `Authorization`.
+    credentials: Option<SecretString>,
 }
 
 /// Why a request is not let in; told to nobody but the operator.
@@ -79,13 +79,13 @@ impl Door {
         desk: Desk,
     ) -> Self {
         let known = |account: ReportingAccount| {
-            let authorization = account.login.as_ref().map(|(user, password)| {
+            let credentials = account.login.as_ref().map(|(user, password)| {
                 let clear = Zeroizing::new(format!("{user}:{}", password.expose_secret()));
-                SecretString::from(format!("Basic {}", BASE64.encode(clear.as_bytes())))
+                SecretString::from(BASE64.encode(clear.as_bytes()))
             });
             let known = Known {
                 account,
-                authorization,
+                credentials,
             };
             (known.account.account.clone(), known)
         };
@@ -182,14 +182,20 @@ impl Door {
 
 impl Known {
     fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(expected) = &self.authorization else {
+        let Some(expected) = &self.credentials else {
             return true;
         };
-        let told = headers
-            .get(header::AUTHORIZATION)
-            .map_or(&[][..], HeaderValue::as_bytes);
+        let told = headers.get(header::AUTHORIZATION).and_then(of_basic);
+        let told = told.unwrap_or_default();
         expected.expose_secret().as_bytes().ct_eq(told).into()
     }
+}
+
+/// What follows the scheme, whose name may be written in any case (RFC 9110, 11.1); `None` for another scheme.
+fn of_basic(authorization: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, credentials) = authorization.as_bytes().split_at_checked(6)?;
+    let is_basic = scheme.eq_ignore_ascii_case(b"Basic ");
+    is_basic.then(|| credentials.trim_ascii_start())
 }
 
 fn here() -> CallbackAnswer {

@@ -196,13 +196,16 @@ pub fn status_codes() -> Vec<(i64, Outcome)> {
     let mut codes = vec![
         (1000, accepted()),
         uncertain(1100),
+        uncertain(1999),
         number(2002),
         number(2003),
         uncertain(3000),
         not_sent(3001),
+        uncertain(3999),
         not_sent(4000),
         (4001, credentials(Some(4001))),
         not_sent(4006),
+        not_sent(4999),
         uncertain(5000),
     ];
     codes.extend([2000, 2001, 2004, 2005, 2007, 2999, 3002, 3003].map(refused));

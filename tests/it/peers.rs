@@ -9,6 +9,7 @@ mod prism;
 mod prism_simulator;
 mod soap;
 mod soap_schema;
+mod soap_service;
 mod soap_simulator;
 
 use std::{

@@ -16,7 +16,12 @@ const PROTOCOLS: [&str; 2] = ["soap", "rest"];
 
 /// Makes Madrid's account speak this protocol and listen for reports.
 pub fn speak(files: &Files, protocol: &str) {
-    let file = "administrations/madrid.toml";
+    speak_in(files, "administrations/madrid.toml", protocol);
+    listen(files);
+}
+
+/// Makes the account of this file speak this protocol.
+pub(crate) fn speak_in(files: &Files, file: &str, protocol: &str) {
     let text = std::fs::read_to_string(files.path(file)).unwrap();
     let line = text
         .lines()
@@ -27,7 +32,6 @@ pub fn speak(files: &Files, protocol: &str) {
         _ => line.replace("/SrvConexion", ""),
     };
     files.change(file, line, &format!("protocol = \"{protocol}\"\n{place}"));
-    listen(files);
 }
 
 /// Makes the service listen for reports.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clave_otp::{
-    grpc::proto::{DeliveryState, GetAccountRequest, account_service_client::AccountServiceClient},
+    grpc::proto::DeliveryState,
     simulator::{Action, Match, ReceivedMessage, Script, Simulator},
 };
 use tokio::net::TcpSocket;
@@ -20,7 +20,7 @@ use crate::{
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Another source on the same machine.
-const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A service over SOAP with these keys of its reports' port, its platform, which reports nothing by itself, and the account's
 /// address.
@@ -49,19 +49,12 @@ impl Story {
             "[grpc]\nshutdown_grace_seconds = 600",
         );
         let service = Process::start(&files).await;
-        let channel = tonic::transport::Endpoint::from_shared(service.grpc.clone());
-        let channel = channel.unwrap().connect().await.unwrap();
-        let name = "accounts/madrid-mn".into();
-        let account = AccountServiceClient::new(channel)
-            .get_account(GetAccountRequest { name })
-            .await
-            .unwrap();
-        let url = account.into_inner().account.unwrap().report_url;
+        let url = service.report_url("madrid-mn").await;
         Self {
             service,
             simulator,
             files,
-            url: url.parse().unwrap(),
+            url,
         }
     }
 
@@ -84,12 +77,7 @@ impl Story {
     async fn sends_one(&self) -> (String, ReceivedMessage) {
         let count = self.simulator.ledger().message_count();
         let name = self.service.create(request()).await.unwrap().name;
-        soon(async {
-            while self.service.get(&name).await.unwrap().state() != DeliveryState::Sent {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        self.service.until(&name, DeliveryState::Sent).await;
         let messages = self.simulator.ledger().messages();
         assert_eq!(messages.len() as u64, count + 1);
         (name, messages.last().unwrap().clone())
@@ -104,13 +92,6 @@ impl Story {
             body.len()
         )
         .into_bytes()
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let (status, page) = self.service.page("/metrics");
-        assert_eq!(status, 200);
-        let line = page.lines().find_map(|line| line.strip_prefix(name));
-        line.map_or(0, |value| value.trim().parse().unwrap())
     }
 
     async fn is_delivered(&self, name: &str) {
@@ -144,8 +125,12 @@ async fn whoever_comes_when_all_places_are_taken_is_turned_away_and_codes_go_on(
         until_closed(story.connect(source).await);
     }
     // One source has all its places and the port has none: either is a true answer to it.
-    let all = story.metric("clave_otp_reports_connections_refused_total");
-    let one = story.metric("clave_otp_reports_source_connections_refused_total");
+    let all = story
+        .service
+        .metric("clave_otp_reports_connections_refused_total");
+    let one = story
+        .service
+        .metric("clave_otp_reports_source_connections_refused_total");
     assert_eq!((all, one), (1, 1));
     // Codes go out as ever; only the report has to be repeated, as platforms do.
     let (name, message) = story.sends_one().await;
@@ -184,10 +169,14 @@ async fn a_source_that_holds_its_places_does_not_keep_the_reports_of_another_out
     let report = story.simulator.send_report(&message, "Delivered").await;
     assert_eq!(report.unwrap().status(), Some(200));
     story.is_delivered(&name).await;
-    let refused = story.metric("clave_otp_reports_source_connections_refused_total");
+    let refused = story
+        .service
+        .metric("clave_otp_reports_source_connections_refused_total");
     assert_eq!(refused, 6);
     assert_eq!(
-        story.metric("clave_otp_reports_connections_refused_total"),
+        story
+            .service
+            .metric("clave_otp_reports_connections_refused_total"),
         0
     );
     // Who goes gives the place back.
@@ -203,7 +192,8 @@ async fn a_source_that_holds_its_places_does_not_keep_the_reports_of_another_out
     story.service.stop().await;
 }
 
-fn reqwest_from(source: Ipv4Addr) -> reqwest::Client {
+/// A client on another address of the machine.
+pub(crate) fn reqwest_from(source: Ipv4Addr) -> reqwest::Client {
     // Installs what TLS needs, as the client of all stories does.
     let _ = client();
     let builder = reqwest::ClientBuilder::new().no_proxy();

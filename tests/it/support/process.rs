@@ -9,7 +9,8 @@ use std::{
 };
 
 use clave_otp::grpc::proto::{
-    CreateDeliveryRequest, Delivery, GetDeliveryRequest, WatchDeliveryRequest,
+    CreateDeliveryRequest, Delivery, DeliveryState, GetAccountRequest, GetDeliveryRequest,
+    WatchDeliveryRequest, account_service_client::AccountServiceClient,
     delivery_service_client::DeliveryServiceClient,
 };
 use tonic::{Status, transport::Channel};
@@ -17,6 +18,7 @@ use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
     health_client::HealthClient,
 };
+use url::Url;
 
 use super::{Files, PATIENCE, soon};
 
@@ -135,6 +137,29 @@ impl Process {
         Ok(response.into_inner().delivery.unwrap())
     }
 
+    /// Waits until the delivery is in this state.
+    pub async fn until(&self, name: &str, state: DeliveryState) -> Delivery {
+        soon(async {
+            loop {
+                let delivery = self.get(name).await.unwrap();
+                if delivery.state() == state {
+                    return delivery;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
+    /// Where the platform of this account reports.
+    pub async fn report_url(&self, account: &str) -> Url {
+        let name = format!("accounts/{account}");
+        let mut client = AccountServiceClient::new(self.channel.clone());
+        let response = soon(client.get_account(GetAccountRequest { name })).await;
+        let account = response.unwrap().into_inner().account.unwrap();
+        account.report_url.parse().unwrap()
+    }
+
     /// Follows a delivery to its end.
     pub async fn follow(&self, name: &str) -> Delivery {
         let request = WatchDeliveryRequest { name: name.into() };
@@ -168,6 +193,14 @@ impl Process {
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         (status, body.to_owned())
+    }
+
+    /// What a counter shows now, named with its labels as it stands on the page; 0 where it is not there yet.
+    pub fn metric(&self, series: &str) -> u64 {
+        let (status, page) = self.page("/metrics");
+        assert_eq!(status, 200);
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0, |value| value.trim().parse().unwrap())
     }
 
     /// Waits until it has logged these words.
