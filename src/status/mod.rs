@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     domain::{Caller, CallerName, Delivery, DeliveryId, DeliveryState, Role, Scope},
-    store::{DeliveryWatch, Store, StoreError},
+    store::{Change, DeliveryWatch, Store, StoreError},
 };
 
 pub use crate::store::{LaneClosure, LaneReport, ListFilter};
@@ -133,13 +133,16 @@ impl Status {
     pub async fn watch(&self, caller: &Caller, id: DeliveryId) -> Result<Following, StatusError> {
         // Watch before reading: a change in between is then seen.
         let watch = self.store.changes().watch(id);
-        let first = self.get(caller, id).await?;
+        let first = self.store.delivery_now(id).await?;
+        let first = first
+            .filter(|now| caller.may(Role::Sender, &now.delivery.administration))
+            .ok_or(StatusError::NotFound)?;
         Ok(Following {
             status: self.clone(),
             watch,
-            caller: caller.clone(),
+            seen: first.place.number,
             last: None,
-            next: Some(first),
+            next: Some(first.delivery),
         })
     }
 }
@@ -158,13 +161,13 @@ fn within_scope(caller: &Caller, mut filter: ListFilter) -> Result<ListFilter, S
     Ok(filter)
 }
 
-/// Follows one delivery: each state that is seen, until it is final. States that follow each other quickly may be seen as
-/// one; the last is always seen.
+/// Follows one delivery: what it is now, then each change until it is final. Who does not ask for long is told the last alone.
 #[derive(Debug)]
 pub struct Following {
     status: Status,
     watch: DeliveryWatch,
-    caller: Caller,
+    /// Number of the last entry of the log that is told, or in what was read.
+    seen: i64,
     last: Option<Delivery>,
     next: Option<Delivery>,
 }
@@ -183,29 +186,38 @@ impl Following {
             if last.is_final(now) {
                 return None;
             }
+            let id = last.id;
             let waits_for_a_report =
                 matches!(last.state, DeliveryState::Sent | DeliveryState::Uncertain);
-            match last.report_deadline.filter(|_| waits_for_a_report) {
+            let change = match last.report_deadline.filter(|_| waits_for_a_report) {
                 // Without a report by then, the state is final as it is.
                 Some(deadline) => {
                     let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
                     tokio::select! {
-                        () = self.watch.changed() => {}
+                        change = self.watch.changed() => change,
                         () = clock.sleep(left) => return None,
                     }
                 }
                 None => self.watch.changed().await,
-            }
-            match self.status.get(&self.caller, last.id).await {
-                Ok(delivery) if Some(&delivery) == self.last.as_ref() => {}
-                Ok(delivery) => {
-                    self.last = Some(delivery.clone());
-                    return Some(Ok(delivery));
-                }
-                Err(error) => {
-                    self.last = None;
-                    return Some(Err(error));
-                }
+            };
+            let change = match change {
+                // An entry that was there already when the delivery was read says what it was before.
+                Some(change) if change.place.number <= self.seen => continue,
+                Some(change) => Change::clone(&change),
+                None => match self.status.store.delivery_now(id).await {
+                    Ok(Some(now)) => now,
+                    // Nothing deletes it.
+                    Ok(None) => return None,
+                    Err(error) => {
+                        self.last = None;
+                        return Some(Err(error.into()));
+                    }
+                },
+            };
+            self.seen = change.place.number;
+            if self.last.as_ref() != Some(&change.delivery) {
+                self.last = Some(change.delivery.clone());
+                return Some(Ok(change.delivery));
             }
         }
     }

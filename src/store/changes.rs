@@ -1,26 +1,33 @@
-//! Signals from the store: "read again".
+//! Signals from the store.
 //!
-//! A signal carries no data, so a lost or doubled one does no harm beyond one more read; that of the log carries how far the
-//! log reaches, the latest alone.
+//! Most say "read again" and carry no data, so a lost or doubled one does no harm beyond one more read; that of the log carries how
+//! far the log reaches, the latest alone. Who watches one delivery is told each of its changes, and to read again where some were
+//! lost.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
-use super::ChangePlace;
+use super::{Change, ChangePlace};
 use crate::domain::{AccountId, DeliveryId};
 
 /// Wakes lanes when work is stored for them and watchers when a delivery changes.
 #[derive(Debug, Clone, Default)]
 pub struct Changes(Arc<Registry>);
 
+/// A change of a watched delivery; `None`: read it again.
+type Told = Option<Arc<Change>>;
+
+/// Changes of a delivery that a watcher may be behind; a delivery has few.
+const BEHIND: usize = 16;
+
 #[derive(Debug, Default)]
 struct Registry {
     lanes: Mutex<HashMap<AccountId, Arc<Notify>>>,
-    watched: Mutex<HashMap<DeliveryId, watch::Sender<()>>>,
+    watched: Mutex<HashMap<DeliveryId, broadcast::Sender<Told>>>,
     log: watch::Sender<ChangePlace>,
     certified: watch::Sender<()>,
 }
@@ -59,20 +66,18 @@ impl LaneBell {
 #[derive(Debug)]
 pub struct DeliveryWatch {
     id: DeliveryId,
-    receiver: Option<watch::Receiver<()>>,
+    receiver: Option<broadcast::Receiver<Told>>,
     registry: Arc<Registry>,
 }
 
 impl DeliveryWatch {
-    /// Returns when the delivery has changed since the watch began or since the last call; never, once the store has
-    /// been closed.
-    pub async fn changed(&mut self) {
-        let outcome = match &mut self.receiver {
-            Some(receiver) => receiver.changed().await,
-            None => return,
-        };
-        if outcome.is_err() {
-            std::future::pending::<()>().await;
+    /// The next change of the delivery since the watch began, in the order of the log; `None` where the delivery is to be read
+    /// again, as when this was not called for long. Returns never, once the store has been closed.
+    pub async fn changed(&mut self) -> Option<Arc<Change>> {
+        match self.receiver.as_mut()?.recv().await {
+            Ok(told) => told,
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }
@@ -102,7 +107,7 @@ impl Changes {
     pub fn watch(&self, id: DeliveryId) -> DeliveryWatch {
         let receiver = lock(&self.0.watched)
             .entry(id)
-            .or_insert_with(|| watch::Sender::new(()))
+            .or_insert_with(|| broadcast::Sender::new(BEHIND))
             .subscribe();
         DeliveryWatch {
             id,
@@ -139,14 +144,34 @@ impl Changes {
         }
     }
 
-    pub(super) fn changed(&self, ids: &[DeliveryId]) {
+    /// Those of them that somebody watches.
+    pub(super) fn watched_among(&self, ids: &[DeliveryId]) -> BTreeSet<DeliveryId> {
+        let watched = lock(&self.0.watched);
+        if watched.is_empty() {
+            return BTreeSet::new();
+        }
+        let ids = ids.iter().filter(|id| watched.contains_key(id));
+        ids.copied().collect()
+    }
+
+    /// What has changed, and how, of those that were watched at the time. Whoever has begun to watch since is to read again: what
+    /// they have read may be from before.
+    pub(super) fn changed(&self, ids: &[DeliveryId], told: BTreeMap<DeliveryId, Vec<Change>>) {
         let watched = lock(&self.0.watched);
         if watched.is_empty() {
             return;
         }
-        for id in ids {
+        // Nobody listens where the last watch has just ended.
+        for id in ids.iter().filter(|id| !told.contains_key(id)) {
             if let Some(sender) = watched.get(id) {
-                sender.send_replace(());
+                let _ = sender.send(None);
+            }
+        }
+        for (id, changes) in told {
+            if let Some(sender) = watched.get(&id) {
+                for change in changes {
+                    let _ = sender.send(Some(Arc::new(change)));
+                }
             }
         }
     }
@@ -166,8 +191,8 @@ mod tests {
         let changes = Changes::default();
         let id = DeliveryId::new(jiff::Timestamp::UNIX_EPOCH);
         let mut watch = changes.watch(id);
-        changes.changed(&[id]);
-        watch.changed().await;
+        changes.changed(&[id], BTreeMap::new());
+        assert!(watch.changed().await.is_none(), "it is to be read");
     }
 
     #[test]

@@ -366,6 +366,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     ) -> Result<Option<Receipt>, StoreError>;
     /// One delivery.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+    /// One delivery as it is now; the place is the end of the log of changes at that moment, so that what is told behind it has
+    /// followed.
+    async fn delivery_now(&self, id: DeliveryId) -> Result<Option<Change>, StoreError>;
     /// A page of deliveries older than `before`.
     async fn list(
         &self,

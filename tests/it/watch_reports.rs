@@ -3,11 +3,15 @@
 
 use clave_otp::{
     domain,
-    grpc::proto::DeliveryState::{self, Accepted, Delivered, Sending, Sent},
+    grpc::proto::{
+        DeliveryState::{self, Accepted, Delivered, Sending, Sent},
+        WatchDeliveryRequest,
+    },
     simulator::{Action, Gate, Match, ReportStep, Script},
 };
 
 use crate::{
+    reported,
     reported_after_death::installation,
     support::{platform, process::Process, request_to, soon},
     watch_deliveries::{Seen, Watcher, logged},
@@ -77,6 +81,42 @@ async fn a_watcher_that_had_not_dealt_with_all_when_the_process_died_is_told_the
  {
     for is_back_first in [true, false] {
         watched_over_a_death("soap", 1, is_back_first).await;
+    }
+}
+
+/// A code whose platform reports at once that it has it, and that the handset has it: each change comes, as in the log, to whoever
+/// watches it alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_one_delivery_is_told_each_change_however_quickly_they_follow() {
+    for protocol in ["soap", "rest"] {
+        let gate = Gate::new();
+        let steps = vec![ReportStep::of("Retrieved"), ReportStep::delivered()];
+        let script = Script::new()
+            .on(Match::always(), Action::Hold(gate.clone()))
+            .on(Match::always(), Action::Reports(steps));
+        let mut app = reported::start(protocol, script).await;
+        for citizen in 1..=20 {
+            let name = app.accepted(request_to(citizen)).await.name;
+            let request = WatchDeliveryRequest { name: name.clone() };
+            let changes = app.client.watch_delivery(request).await.unwrap();
+            let mut changes = changes.into_inner();
+            let mut seen = Vec::new();
+            while let Some(change) = soon(changes.message()).await.unwrap() {
+                seen.push(change.delivery.unwrap().state());
+                if seen.last() == Some(&Sending) {
+                    gate.release_one();
+                }
+            }
+            assert!(
+                seen.ends_with(&[Sending, Sent, Sent, Delivered]),
+                "{seen:?}"
+            );
+            let logged = states_of(&logged(&app.files), &name);
+            assert!(
+                logged.ends_with(&seen),
+                "{protocol}: {seen:?} of {logged:?}"
+            );
+        }
     }
 }
 

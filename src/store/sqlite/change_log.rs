@@ -2,20 +2,36 @@
 
 use std::num::NonZeroU32;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     log::{Log, Standing},
+    reads,
     rows::{self, DELIVERY_COLUMN_COUNT, micros},
 };
+use crate::domain::DeliveryId;
 use crate::store::{Change, ChangePage, ChangePlace, StoreId};
 
-/// The columns of [`rows::DELIVERY_COLUMNS`], those that change as they were then. `CROSS JOIN` keeps the order of the tables:
-/// the log is walked, and each delivery is found by its key.
-const AFTER: &str = "SELECT d.id, d.caller, d.administration, c.account, c.state, c.reason, c.effective_sender, d.destination, \
-     d.masked_recipient, d.purpose, d.language, d.encoding, d.segments, c.attempts, c.gateway_message_id, c.gateway_code, \
-     d.reference, d.create_time, d.expire_time, c.submit_time, c.report_time, c.update_time, c.report_deadline, c.seq \
-     FROM changes c CROSS JOIN deliveries d ON d.seq = c.delivery WHERE c.seq > ?1 ORDER BY c.seq LIMIT ?2";
+/// The columns of [`rows::DELIVERY_COLUMNS`], those that change as they were then, and the number of the entry.
+macro_rules! entry {
+    () => {
+        "SELECT d.id, d.caller, d.administration, c.account, c.state, c.reason, c.effective_sender, d.destination, \
+         d.masked_recipient, d.purpose, d.language, d.encoding, d.segments, c.attempts, c.gateway_message_id, c.gateway_code, \
+         d.reference, d.create_time, d.expire_time, c.submit_time, c.report_time, c.update_time, c.report_deadline, c.seq FROM "
+    };
+}
+
+/// `CROSS JOIN` keeps the order of the tables: the log is walked, and each delivery is found by its key.
+const AFTER: &str = concat!(
+    entry!(),
+    "changes c CROSS JOIN deliveries d ON d.seq = c.delivery WHERE c.seq > ?1 ORDER BY c.seq LIMIT ?2"
+);
+
+/// Of one delivery: the few entries behind the place are walked.
+const OF_DELIVERY: &str = concat!(
+    entry!(),
+    "deliveries d CROSS JOIN changes c ON c.delivery = d.seq WHERE d.id = ?2 AND c.seq > ?1 ORDER BY c.seq"
+);
 
 /// The log.
 pub(super) const CHANGES: Log = Log {
@@ -29,6 +45,42 @@ pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<StoreId> {
         .map(StoreId::from_bytes)
 }
 
+fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let delivery = rows::delivery(row)?;
+    Ok(Change {
+        place: ChangePlace {
+            number: row.get(DELIVERY_COLUMN_COUNT)?,
+            mark: micros(delivery.update_time),
+        },
+        delivery,
+    })
+}
+
+/// What became of one delivery behind a place near the end.
+pub(super) fn of_delivery(
+    connection: &Connection,
+    id: DeliveryId,
+    place: ChangePlace,
+) -> rusqlite::Result<Vec<Change>> {
+    connection
+        .prepare_cached(OF_DELIVERY)?
+        .query_map(params![place.number, id.as_bytes()], change)?
+        .collect()
+}
+
+/// A delivery with the end of the log at the same moment.
+pub(super) fn delivery_now(
+    connection: &Connection,
+    id: DeliveryId,
+) -> rusqlite::Result<Option<Change>> {
+    let moment = connection.unchecked_transaction()?;
+    let Some(delivery) = reads::delivery(&moment, id)? else {
+        return Ok(None);
+    };
+    let place = CHANGES.end(&moment)?;
+    Ok(Some(Change { place, delivery }))
+}
+
 /// What follows a place.
 pub(super) fn after(
     connection: &Connection,
@@ -37,16 +89,7 @@ pub(super) fn after(
 ) -> rusqlite::Result<ChangePage> {
     let changes = connection
         .prepare_cached(AFTER)?
-        .query_map(params![place.number, limit.get()], |row| {
-            let delivery = rows::delivery(row)?;
-            Ok(Change {
-                place: ChangePlace {
-                    number: row.get(DELIVERY_COLUMN_COUNT)?,
-                    mark: micros(delivery.update_time),
-                },
-                delivery,
-            })
-        })?
+        .query_map(params![place.number, limit.get()], change)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(match CHANGES.standing(connection, place)? {
         Standing::Here => ChangePage::Changes(changes),
@@ -61,8 +104,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_with_the_columns_of_a_delivery_in_their_order() {
-        let columns = AFTER.split(" FROM ").next().unwrap();
-        let columns = columns
+        let columns = entry!()
+            .replace(" FROM ", "")
             .replace("SELECT ", "")
             .replace("d.", "")
             .replace("c.", "");

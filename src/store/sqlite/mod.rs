@@ -29,10 +29,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content, ForgottenChanges,
-    ForgottenReports, HandOver, Health, LaneClosing, LaneClosure, Lanes, LeaseRequest, Leased,
-    ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered, Recovery, RequestKey,
-    SenderFigures, Sequence, Settlement, Store, StoreError, StoreId, Trouble, Work,
+    Acceptance, Applied, Cancellation, Change, ChangePage, ChangePlace, Changes, Content,
+    ForgottenChanges, ForgottenReports, HandOver, Health, LaneClosing, LaneClosure, Lanes,
+    LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered, Recovery,
+    RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError, StoreId, Trouble, Work,
     sealing::{OpenError, Sealer},
     ways,
 };
@@ -238,6 +238,14 @@ impl Store for SqliteStore {
         self.readers
             .read(self.max_wait, move |connection| {
                 reads::delivery(connection, id)
+            })
+            .await
+    }
+
+    async fn delivery_now(&self, id: DeliveryId) -> Result<Option<Change>, StoreError> {
+        self.readers
+            .read(self.max_wait, move |connection| {
+                change_log::delivery_now(connection, id)
             })
             .await
     }

@@ -5,7 +5,7 @@
 //! and each member is committed by itself.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroUsize,
     thread,
     time::Duration,
@@ -18,7 +18,7 @@ use super::{change_log, troubles::Failure};
 use crate::{
     crash_points::{self, Point},
     domain::{AccountId, DeliveryId},
-    store::{ChangePlace, Changes, Health, Lanes, StoreError, Trouble},
+    store::{Change, ChangePlace, Changes, Health, Lanes, StoreError, Trouble},
     telemetry::names,
 };
 
@@ -197,6 +197,8 @@ fn job<T: Send + 'static>(
 /// What is told after a commit.
 struct Notes {
     changed: Vec<DeliveryId>,
+    /// How those of them have changed that somebody watches.
+    told: BTreeMap<DeliveryId, Vec<Change>>,
     bells: BTreeSet<AccountId>,
     waiting: HashMap<AccountId, i64>,
     log_end: ChangePlace,
@@ -299,8 +301,14 @@ impl Desk {
             // Leaving early drops the transaction, which rolls it back.
             job.run(&mut unit)?;
         }
+        let begin = self.changes.log_end().place();
+        let told = self.changes.watched_among(&unit.changed).into_iter();
+        let told = told
+            .map(|id| Ok((id, change_log::of_delivery(&transaction, id, begin)?)))
+            .collect::<rusqlite::Result<_>>()?;
         let notes = Notes {
             changed: unit.changed,
+            told,
             bells: unit.bells,
             waiting: unit.waiting_change,
             log_end: change_log::CHANGES.end(&transaction)?,
@@ -319,7 +327,7 @@ impl Desk {
         for account in &notes.bells {
             self.changes.ring(account);
         }
-        self.changes.changed(&notes.changed);
+        self.changes.changed(&notes.changed, notes.told);
         self.changes.log_reaches(notes.log_end);
         if notes.has_certified_event {
             self.changes.certified_grew();

@@ -7,7 +7,7 @@ use clave_otp::{
     clock::ManualClock,
     domain::{AccountId, Alias, AttemptToken, CredentialsVersion, Delivery, DeliveryId},
     store::{
-        Acceptance, Applied, Cancellation, ChangePage, ChangePlace, Changes, Content,
+        Acceptance, Applied, Cancellation, Change, ChangePage, ChangePlace, Changes, Content,
         ForgottenChanges, ForgottenReports, HandOver, LaneClosing, LaneClosure, Lanes,
         LeaseRequest, Leased, ListFilter, NewDelivery, NewReport, Page, Receipt, Recovered,
         Recovery, RequestKey, SenderFigures, Sequence, Settlement, Store, StoreError, StoreId,
@@ -105,6 +105,10 @@ impl Store for HeldStore {
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.store.delivery(id).await
+    }
+
+    async fn delivery_now(&self, id: DeliveryId) -> Result<Option<Change>, StoreError> {
+        self.store.delivery_now(id).await
     }
 
     async fn list(
