@@ -19,6 +19,8 @@ use clave_otp::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::support::PATIENCE;
+
 const MASTER_KEY: [u8; 32] = [7; 32];
 
 pub fn open(directory: &Path) -> SqliteStore {
@@ -29,7 +31,9 @@ pub fn open(directory: &Path) -> SqliteStore {
         max_group: some(512),
         readers: some(1),
     };
-    SqliteStore::open(&options, Arc::new(Sealer::from_key(1, &MASTER_KEY))).unwrap()
+    let store = SqliteStore::open(&options, Arc::new(Sealer::from_key(1, &MASTER_KEY))).unwrap();
+    // A slow disk is another story.
+    store.answering_within(PATIENCE)
 }
 
 fn now() -> Timestamp {
