@@ -4,15 +4,18 @@ use std::{fs, num::NonZeroU32, time::Duration};
 
 use clave_otp::{
     clock::{Clock as _, SystemClock},
-    domain::{AttemptToken, DeliveryId, DeliveryState, Reason},
+    domain::{
+        AttemptToken, BareDigits, Delivery, DeliveryId, DeliveryState, News, Reason, ReportedNumber,
+    },
     store::{
-        Acceptance, Change, ChangePage, ChangePlace, LeaseRequest, Recovery, Settlement, Store,
-        sqlite::SqliteStore,
+        Acceptance, Change, ChangePage, ChangePlace, LeaseRequest, NewReport, Recovery,
+        ReportEffect, Settlement, Store, sqlite::SqliteStore,
     },
 };
 use jiff::Timestamp;
 
 use crate::store::{account, lawful, new_delivery_at, open};
+use crate::store_reports::{Story, WINDOW, failed, noon, report, sent};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -238,4 +241,133 @@ async fn a_place_from_before_a_backup_was_restored_is_unknown_also_where_the_log
     assert!(unknown().await, "another change has its number");
     assert_eq!(after(&restored, seen[0].place).await.len(), 3);
     assert_ne!(open(tempfile::tempdir().unwrap().path()).id(), store.id());
+}
+
+/// The whole log after something was done, which added so many entries.
+async fn grown_by(store: &SqliteStore, before: &[Change], added: usize, what: &str) -> Vec<Change> {
+    let log = all(store).await;
+    assert_eq!(log[..before.len()], *before, "{what}");
+    let numbers = log.iter().map(|change| change.place.number);
+    assert!(numbers.eq(1..=i64::try_from(log.len()).unwrap()), "{what}");
+    assert_eq!(log.len() - before.len(), added, "{what}: {log:?}");
+    log
+}
+
+/// A report by the id of the message that comes so many seconds after noon.
+fn report_at(seconds: u64, news: News) -> NewReport {
+    NewReport {
+        receive_time: noon() + Duration::from_secs(seconds),
+        ..report(None, "m1", news)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_by_a_report_is_in_the_log_once_and_what_a_report_leaves_alone_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let story = Story::begin(directory.path()).await;
+    story.settle(sent(Some("m1"))).await;
+    let mut log = grown_by(&story.store, &[], 3, "Accepted, Sending, Sent").await;
+    let of_another = {
+        let mut said = report_at(3, News::Delivered);
+        said.report.recipient = ReportedNumber::parse("+34699999999", BareDigits::National);
+        said
+    };
+    let of_nothing = report(None, "m2", News::Delivered);
+    let late = WINDOW.as_secs();
+    for (said, effect, added) in [
+        (report_at(1, News::Waiting), ReportEffect::Noted, 1),
+        (report_at(2, News::Waiting), ReportEffect::Repeated, 0),
+        (of_another, ReportEffect::AnotherRecipient, 0),
+        (of_nothing, ReportEffect::Early, 0),
+        (report_at(late, News::Delivered), ReportEffect::Late, 0),
+        (
+            report_at(5, failed()),
+            ReportEffect::Settled(DeliveryState::Failed),
+            1,
+        ),
+        (report_at(6, failed()), ReportEffect::Repeated, 0),
+        (report_at(7, News::Unknown), ReportEffect::Noted, 0),
+    ] {
+        let told = format!("{said:?}");
+        assert_eq!(story.effect(said).await, effect, "{told}");
+        log = grown_by(&story.store, &log, added, &told).await;
+    }
+    let told = |place: usize| {
+        let Delivery {
+            state,
+            reason,
+            report_time,
+            ..
+        } = log[place].delivery.clone();
+        (state, reason, report_time)
+    };
+    let after = |seconds| Some(noon() + Duration::from_secs(seconds));
+    assert_eq!(told(2), (DeliveryState::Sent, None, None));
+    assert_eq!(told(3), (DeliveryState::Sent, None, after(1)));
+    let reason = Some(Reason::known(Reason::REPORTED_REJECTED));
+    assert_eq!(told(4), (DeliveryState::Failed, reason, after(5)));
+    let kept = story.store.delivery(story.id).await.unwrap();
+    assert_eq!(Some(&log[4].delivery), kept.as_ref());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_waited_for_the_outcome_is_logged_behind_it_in_the_same_or_the_next_process()
+{
+    use DeliveryState::{Accepted, Delivered, Sending, Sent, Uncertain};
+    for dies in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let begun = Story::begin(directory.path()).await;
+        let id = begun.id;
+        let log = grown_by(&begun.store, &[], 2, "Accepted, Sending").await;
+        let early = report(Some(id), "m1", News::Delivered);
+        assert_eq!(begun.effect(early).await, ReportEffect::Early);
+        grown_by(&begun.store, &log, 0, "it waits").await;
+        let (store, outcome) = if dies {
+            begun.store.close();
+            let store = open(directory.path());
+            let recovery = Recovery {
+                now: noon() + MINUTE,
+                resend_once: Vec::new(),
+            };
+            assert_eq!(store.recover(recovery).await.unwrap().reported, 1);
+            (store, Uncertain)
+        } else {
+            begun.settle(sent(Some("m1"))).await;
+            (begun.store, Sent)
+        };
+        let log = grown_by(&store, &log, 2, "the outcome, and what is told of it").await;
+        let states = states_of(&log, id);
+        assert_eq!(states, [Accepted, Sending, outcome, Delivered]);
+        let kept = store.delivery(id).await.unwrap();
+        assert_eq!(Some(&log[3].delivery), kept.as_ref());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_rolled_back_leaves_no_change_and_counts_when_it_comes_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let story = Story::begin(directory.path()).await;
+    story.settle(sent(Some("m1"))).await;
+    let log = all(&story.store).await;
+    let other = rusqlite::Connection::open(directory.path().join("clave-otp.db")).unwrap();
+    // The report is kept and its delivery moved when this fails it.
+    other
+        .execute_batch(
+            "CREATE TRIGGER fails AFTER UPDATE OF state ON deliveries WHEN new.state = 4 \
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let delivered = report_at(1, News::Delivered);
+    story
+        .store
+        .apply_report(delivered.clone())
+        .await
+        .unwrap_err();
+    grown_by(&story.store, &log, 0, "rolled back").await;
+    other.execute_batch("DROP TRIGGER fails").unwrap();
+    // While the store is known to be in trouble reports are refused at once.
+    story.store.probe().await;
+    let settled = ReportEffect::Settled(DeliveryState::Delivered);
+    assert_eq!(story.effect(delivered).await, settled, "it is no repeat");
+    grown_by(&story.store, &log, 1, "Delivered").await;
 }

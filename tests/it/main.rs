@@ -73,3 +73,4 @@ mod vectors;
 mod watch_command;
 mod watch_deliveries;
 mod watch_places;
+mod watch_reports;

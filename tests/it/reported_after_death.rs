@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// An installation whose reports port stays the same: the platform has been told the address.
-fn installation(endpoint: &str, protocol: &str) -> Files {
+pub(crate) fn installation(endpoint: &str, protocol: &str) -> Files {
     let files = Files::write(endpoint);
     speak(&files, protocol);
     let port = std::net::TcpListener::bind("127.0.0.1:0")

@@ -24,13 +24,17 @@ use crate::support::{
 pub(crate) type Client = DeliveryServiceClient<Channel>;
 
 /// A client that watches: what it has dealt with, and the token of the last of it.
-struct Watcher {
+pub(crate) struct Watcher {
     stream: Streaming<WatchDeliveriesResponse>,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Watcher {
-    async fn begin(client: &Client, administration: &str, token: &str) -> Result<Self, Status> {
+    pub(crate) async fn begin(
+        client: &Client,
+        administration: &str,
+        token: &str,
+    ) -> Result<Self, Status> {
         let request = WatchDeliveriesRequest {
             administration: administration.into(),
             resume_token: token.into(),
@@ -62,7 +66,7 @@ impl Watcher {
     }
 
     /// So many changes, each as name and state.
-    async fn take(&mut self, changes: usize) -> Seen {
+    pub(crate) async fn take(&mut self, changes: usize) -> Seen {
         let mut seen = Vec::new();
         while seen.len() < changes {
             seen.push(as_seen(&self.next().await.unwrap()));
@@ -82,14 +86,14 @@ impl Watcher {
     }
 }
 
-type Seen = Vec<(String, DeliveryState)>;
+pub(crate) type Seen = Vec<(String, DeliveryState)>;
 
 fn as_seen(delivery: &Delivery) -> (String, DeliveryState) {
     (delivery.name.clone(), delivery.state())
 }
 
 /// The whole log as it is on the disk.
-fn logged(files: &Files) -> Seen {
+pub(crate) fn logged(files: &Files) -> Seen {
     let path = files.path("data/clave-otp.db");
     let database = rusqlite::Connection::open(Path::new(&path)).unwrap();
     let mut statement = database
