@@ -43,6 +43,7 @@ mod reported;
 mod reported_after_death;
 mod reported_effects;
 mod reports_port;
+mod request_ids;
 mod secrets_never_printed;
 mod serve_process;
 mod simulate_command;
