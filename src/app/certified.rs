@@ -27,12 +27,10 @@ pub(super) fn certified(
         let ids = administration.accounts.iter().map(|account| &account.id);
         ids.filter_map(|id| {
             let lane = lanes.iter().find(|lane| lane.account == *id)?;
-            lane.gateway.certified()?;
+            lane.access.get().gateway.certified()?;
             let account = CertifiedAccount {
                 account: id.clone(),
-                gateway: Arc::clone(&lane.gateway),
-                credentials: lane.credentials,
-                presenting: Arc::clone(&lane.presenting),
+                access: lane.access.clone(),
             };
             Some((administration.dir3.clone(), account))
         })

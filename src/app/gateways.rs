@@ -27,12 +27,12 @@ use crate::{
 /// The adapter of an account; asks nobody anything.
 pub(super) fn gateway(
     settings: &AccountSettings,
-    (api_user, download): (SecretString, DownloadLimits),
+    (api_user, password): (SecretString, SecretString),
+    download: DownloadLimits,
     report_url: Option<Url>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Gateway>, StartError> {
     let http = http(settings)?;
-    let password = settings.password.clone();
     let international_format = match settings.international_format {
         config::InternationalFormat::DoubleZero => InternationalFormat::DoubleZero,
         config::InternationalFormat::Plus => InternationalFormat::Plus,

@@ -3,47 +3,56 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use jiff::civil::Date;
-use secrecy::SecretString;
 use url::Url;
 
-use super::{StartError, gateways, parts::queue_limit, reporting};
+use super::{
+    StartError,
+    credentials::{AccessMaker, Credentials},
+    parts::queue_limit,
+    reporting,
+};
 use crate::{
     clock::Clock,
     config::{self, AccountSettings, AdministrationSettings, Settings},
     dispatch::{LaneSettings, LawfulOn, Neighbour, OnUncertain},
     domain::{AccountId, Dir3},
-    gateway::mensatek::DownloadLimits,
+    gateway::{AccessNow, mensatek::DownloadLimits},
     routing::{self, Directory, International},
     store::{Lawful, sealing::Sealer},
 };
 
-/// The lanes, in the order of administrations and accounts.
+/// The lanes, in the order of administrations and accounts, and who brings them other credentials.
 pub(super) fn lanes(
     settings: &Settings,
     directory: &Directory,
-    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
+    (sealer, clock): (&Arc<Sealer>, &Arc<dyn Clock>),
     reports: Option<&Url>,
-) -> Result<Vec<LaneSettings>, StartError> {
-    let of_administration = |administration| {
+) -> Result<(Vec<LaneSettings>, Credentials), StartError> {
+    let mut credentials = Credentials::new(settings.reload_every);
+    let download = DownloadLimits {
+        max_bytes: settings.certified.max_download_bytes,
+        patience: settings.certified.download_timeout,
+    };
+    let mut lanes = Vec::new();
+    for administration in &settings.administrations {
         let among = Among {
             administration,
             directory,
             queue_limit: queue_limit(settings),
-            download: DownloadLimits {
-                max_bytes: settings.certified.max_download_bytes,
-                patience: settings.certified.download_timeout,
-            },
         };
-        administration.accounts.iter().map(move |account| {
-            let report_url = reporting::address_of(reports, account, sealer);
-            lane(account, &among, report_url, (sealer, clock))
-        })
-    };
-    settings
-        .administrations
-        .iter()
-        .flat_map(of_administration)
-        .collect()
+        for account in &administration.accounts {
+            let maker = AccessMaker {
+                settings: account.clone(),
+                report_url: reporting::address_of(reports, account, sealer),
+                download,
+                sealer: Arc::clone(sealer),
+                clock: Arc::clone(clock),
+            };
+            let access = credentials.keep(maker)?;
+            lanes.push(lane(account, &among, access));
+        }
+    }
+    Ok((lanes, credentials))
 }
 
 /// What is around an account.
@@ -51,8 +60,6 @@ struct Among<'a> {
     administration: &'a AdministrationSettings,
     directory: &'a Directory,
     queue_limit: NonZeroU32,
-    /// Limits on certificates.
-    download: DownloadLimits,
 }
 
 impl Among<'_> {
@@ -103,18 +110,10 @@ pub fn lawful(
     })
 }
 
-fn lane(
-    settings: &AccountSettings,
-    among: &Among<'_>,
-    report_url: Option<Url>,
-    (sealer, clock): (&Sealer, &Arc<dyn Clock>),
-) -> Result<LaneSettings, StartError> {
-    let api_user = SecretString::from(settings.api_user.as_str());
-    Ok(LaneSettings {
+fn lane(settings: &AccountSettings, among: &Among<'_>, access: AccessNow) -> LaneSettings {
+    LaneSettings {
         account: settings.id.clone(),
-        credentials: sealer.credentials_version(&api_user, &settings.password),
-        presenting: Arc::default(),
-        gateway: gateways::gateway(settings, (api_user, among.download), report_url, clock)?,
+        access,
         max_batch: settings.limits.max_batch,
         max_in_flight: settings.max_in_flight,
         connect_timeout: settings.connect_timeout,
@@ -128,5 +127,5 @@ fn lane(
         },
         // Without reports SENT is all that the gateway can prove.
         report_window: settings.reports.as_ref().map(|reports| reports.window),
-    })
+    }
 }

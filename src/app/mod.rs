@@ -3,10 +3,12 @@
 //! Must not know: business rules.
 
 mod certified;
+mod credentials;
 mod descriptors;
 mod gateways;
 mod gauges;
 mod lanes;
+mod looking;
 mod parts;
 mod readiness;
 mod reporting;
@@ -24,6 +26,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use credentials::Credentials;
 use reporting::ReportsPort;
 
 use crate::{
@@ -115,6 +118,7 @@ pub struct App {
     admin_limits: http_port::Limits,
     store: Arc<SqliteStore>,
     lanes: Vec<LaneSettings>,
+    credentials: Credentials,
     clock: Arc<dyn Clock>,
     metrics: PrometheusHandle,
     grace: Duration,
@@ -140,7 +144,7 @@ impl App {
         let store = Arc::new(open_store(&settings, &sealer)?);
         let report_url = reports.as_ref().map(|bound| bound.public_url.clone());
         let directory = parts::directory(&settings);
-        let lanes = lanes::lanes(
+        let (lanes, credentials) = lanes::lanes(
             &settings,
             &directory,
             (&sealer, &clock),
@@ -187,6 +191,7 @@ impl App {
             },
             store,
             lanes,
+            credentials,
             clock,
             metrics,
             grace: settings.grpc.shutdown_grace,

@@ -90,9 +90,10 @@ impl<'a> Bound<'a> {
     ) -> ReportsPort {
         let port = self.port;
         let limits = limits(port, &settings.certified);
-        let gateways: HashMap<&AccountId, &Arc<dyn Gateway>> = lanes
+        // What a report says does not depend on the password.
+        let gateways: HashMap<&AccountId, Arc<dyn Gateway>> = lanes
             .iter()
-            .map(|lane| (&lane.account, &lane.gateway))
+            .map(|lane| (&lane.account, Arc::clone(&lane.access.get().gateway)))
             .collect();
         let accounts = settings
             .administrations

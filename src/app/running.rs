@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::Router};
 use tonic_health::server::HealthReporter;
 
-use super::{App, StartError, gauges, readiness, watching};
+use super::{App, StartError, credentials::Credentials, gauges, readiness, tls, watching};
 use crate::{
     admin::{self, Readiness},
     certified::Certified,
@@ -104,10 +104,7 @@ impl App {
             http_closing.clone(),
         );
         let tls = self.tls.as_ref().map(|served| Arc::clone(&served.tls));
-        let (clock, stop) = (self.clock.clone(), stopping.clone());
-        let tls_keeper = self
-            .tls
-            .map(|served| tokio::spawn(served.keep(clock, stop)));
+        let files = look_at_files(self.credentials, self.tls, &self.clock, &stopping);
         let reports = self.reports.map(|port| port.serve(http_closing.clone()));
         Ok(Running {
             dispatcher,
@@ -115,7 +112,7 @@ impl App {
             background: [tokio::spawn(aliases), watching, forgetting]
                 .into_iter()
                 .chain(looking)
-                .chain(tls_keeper)
+                .chain(files)
                 .collect(),
             health,
             grpc: serve_grpc(
@@ -188,6 +185,19 @@ fn look_after(
         tokio::spawn(readiness::probe(store.clone(), clock.clone(), stop())),
         tokio::spawn(gauges::keep(shared, metrics, clock.clone(), stop())),
     ]
+}
+
+/// Presents and serves what the files of passwords and certificates hold when they change; each ends when the service stops.
+fn look_at_files(
+    credentials: Credentials,
+    tls: Option<tls::Served>,
+    clock: &Arc<dyn Clock>,
+    stopping: &CancellationToken,
+) -> impl Iterator<Item = JoinHandle<()>> + use<> {
+    let stop = || stopping.clone();
+    let credentials = tokio::spawn(credentials.watch(clock.clone(), stop()));
+    let tls = tls.map(|served| tokio::spawn(served.keep(clock.clone(), stop())));
+    std::iter::once(credentials).chain(tls)
 }
 
 async fn with_health(

@@ -2,12 +2,14 @@
 //!
 //! Must not know: how TLS is spoken.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::sync::Arc;
 
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
+use super::{
+    StartError,
+    looking::{off_reactor, sleeps_until_stop},
+};
 use crate::{
     clock::Clock,
     config::{TlsFiles, TlsSettings},
@@ -86,27 +88,14 @@ impl Served {
     }
 }
 
-/// Off the reactor: a disk may be slow. Not one of the runtime's threads: those are waited for at its end, however long the disk
-/// takes.
+/// A disk may be slow.
 async fn read(settings: &TlsSettings) -> Result<TlsFiles, String> {
     let settings = settings.clone();
-    let (tell, told) = oneshot::channel();
-    let started = thread::Builder::new().spawn(move || {
-        // Nobody listens any more where the service stops.
-        let _ = tell.send(settings.read());
-    });
-    if let Err(error) = started {
-        return Err(format!("grpc.tls: the files cannot be read ({error})"));
-    }
-    let unread = |_| Err("grpc.tls: the files cannot be read".to_owned());
-    told.await.unwrap_or_else(unread)
-}
-
-async fn sleeps_until_stop(clock: &dyn Clock, pause: Duration, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        () = stop.cancelled() => true,
-        () = clock.sleep(pause) => false,
-    }
+    let unread =
+        || Err("grpc.tls: the files cannot be read: the system gives no thread".to_owned());
+    off_reactor(move || settings.read())
+        .await
+        .unwrap_or_else(unread)
 }
 
 fn material(files: &TlsFiles) -> TlsMaterial {

@@ -15,9 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{CertifiedAccount, Refusal};
 use crate::{
     clock::Clock,
-    domain::{AccountId, CredentialsVersion, certified::MessageGroup},
+    domain::{AccountId, certified::MessageGroup},
     gateway::{
-        Gateway, Presenting,
+        Access, AccessNow,
         certified::{CertifiedFailure, CertifiedGateway, RefusalKind},
     },
     store::{CertifiedStore, ClosingCause, LaneClosing, LaneClosure},
@@ -39,35 +39,26 @@ const QUESTIONS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct AccountDesk {
     pub(super) account: AccountId,
-    pub(super) gateway: Arc<dyn Gateway>,
-    pub(super) credentials: CredentialsVersion,
     places: Arc<Semaphore>,
-    presenting: Arc<Presenting>,
+    access: AccessNow,
     /// When each question was last asked, in uptime.
     asked: Mutex<HashMap<Question, Duration>>,
 }
 
 impl AccountDesk {
     pub(super) fn new(account: CertifiedAccount, places: usize) -> Self {
-        let CertifiedAccount {
-            account,
-            gateway,
-            credentials,
-            presenting,
-        } = account;
+        let CertifiedAccount { account, access } = account;
         Self {
             account,
-            gateway,
-            credentials,
             places: Arc::new(Semaphore::new(places)),
-            presenting,
+            access,
             asked: Mutex::default(),
         }
     }
 
-    /// Accounts whose platform has no such functions have no desk.
-    pub(super) fn platform(&self) -> Result<&dyn CertifiedGateway, Refusal> {
-        self.gateway.certified().ok_or(Refusal::NoAccount)
+    /// What a request that begins now is made with.
+    pub(super) fn access(&self) -> Arc<Access> {
+        self.access.get()
     }
 
     /// A place for one request, or a refusal at once.
@@ -104,17 +95,19 @@ impl AccountDesk {
         Ok(())
     }
 
-    /// Makes one request. Where the platform has refused the account's credentials it is not asked; and while nothing is known of
+    /// Makes one request with an access. Where the platform has refused the account's credentials it is not asked; and while nothing is known of
     /// them, one request at a time tries them.
     pub(super) async fn ask<T>(
         &self,
+        access: &Access,
         (store, clock): (&dyn CertifiedStore, &dyn Clock),
         function: &'static str,
         request: impl Future<Output = Result<T, CertifiedFailure>>,
     ) -> Result<Result<T, CertifiedFailure>, Refusal> {
-        let trial = self.presenting.trial_unless_proven().await;
+        let presenting = &access.presenting;
+        let trial = presenting.trial_unless_proven().await;
         let rejected = || Refusal::LaneClosed(LaneClosure::CredentialsRejected);
-        let permit = self.presenting.permit().ok_or_else(rejected)?;
+        let permit = presenting.permit().ok_or_else(rejected)?;
         let closure = store.closure_of(self.account.clone()).await?;
         if closure == Some(LaneClosure::CredentialsRejected) {
             return Err(rejected());
@@ -129,11 +122,11 @@ impl AccountDesk {
         };
         metrics::counter!(names::CERTIFIED_CALLS, "account" => self.account.to_string(), "function" => function, "outcome" => outcome)
             .increment(1);
-        match self.closing(&told) {
+        match self.closing(&told, access) {
             Some(closing) => {
                 let (cause, rejection) = match closing.cause {
                     ClosingCause::Credentials(_) => {
-                        ("credentials rejected", Some(self.presenting.reject()))
+                        ("credentials rejected", Some(presenting.reject()))
                     }
                     ClosingCause::NoCredit => ("no credit", None),
                 };
@@ -148,7 +141,7 @@ impl AccountDesk {
                 }
             }
             None if matches!(told, Ok(_) | Err(CertifiedFailure::Refused(_))) => {
-                self.presenting.prove(&permit);
+                presenting.prove(&permit);
             }
             None => {}
         }
@@ -157,12 +150,18 @@ impl AccountDesk {
     }
 
     /// How the account's lane closes, where that follows from an answer.
-    fn closing<T>(&self, told: &Result<T, CertifiedFailure>) -> Option<LaneClosing> {
+    fn closing<T>(
+        &self,
+        told: &Result<T, CertifiedFailure>,
+        access: &Access,
+    ) -> Option<LaneClosing> {
         let Err(CertifiedFailure::Refused(refused)) = told else {
             return None;
         };
         let cause = match refused.kind {
-            RefusalKind::Credentials => ClosingCause::Credentials(self.credentials),
+            // The account has other credentials by now, of which this says nothing.
+            RefusalKind::Credentials if access.presenting.is_retired() => return None,
+            RefusalKind::Credentials => ClosingCause::Credentials(access.credentials),
             RefusalKind::NoCredit => ClosingCause::NoCredit,
             RefusalKind::Invalid
             | RefusalKind::Absent
@@ -174,6 +173,11 @@ impl AccountDesk {
             cause,
         })
     }
+}
+
+/// Accounts whose platform has no such functions have no desk.
+pub(super) fn platform(access: &Access) -> Result<&dyn CertifiedGateway, Refusal> {
+    access.gateway.certified().ok_or(Refusal::NoAccount)
 }
 
 /// What a failure is to a caller.
@@ -189,7 +193,10 @@ pub(super) fn refusal(failure: CertifiedFailure) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::certified::MessageGroup;
+    use crate::{
+        domain::{CredentialsVersion, certified::MessageGroup},
+        gateway::Gateway,
+    };
 
     #[test]
     fn the_same_is_asked_again_only_when_its_time_has_come() {
@@ -211,9 +218,10 @@ mod tests {
         let desk = AccountDesk::new(
             CertifiedAccount {
                 account: AccountId::parse("a").unwrap(),
-                gateway: Arc::new(Nobody),
-                credentials: CredentialsVersion::from_bytes([0; 16]),
-                presenting: Arc::default(),
+                access: AccessNow::fixed(Access::new(
+                    Arc::new(Nobody),
+                    CredentialsVersion::from_bytes([0; 16]),
+                )),
             },
             1,
         );

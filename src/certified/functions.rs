@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Certified, Refusal, Whose,
-    desk::{Question, refusal},
+    desk::{Question, platform, refusal},
 };
 use crate::{
     domain::{
@@ -108,9 +108,10 @@ impl Certified {
         let place = desk.place()?;
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
-            let platform = desk.platform()?;
+            let access = desk.access();
             let held = (&*shared.store, &*shared.clock);
-            let told = desk.ask(held, "cancel", platform.cancel(group)).await?;
+            let request = platform(&access)?.cancel(group);
+            let told = desk.ask(&access, held, "cancel", request).await?;
             drop(place);
             let is_gone = match &told {
                 Ok(_) => true,
@@ -153,11 +154,11 @@ impl Certified {
         let place = desk.place()?;
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
-            let platform = desk.platform()?;
+            let access = desk.access();
             let held = (&*shared.store, &*shared.clock);
-            let request = platform.reschedule(group, send_time);
+            let request = platform(&access)?.reschedule(group, send_time);
             let messages = desk
-                .ask(held, "reschedule", request)
+                .ask(&access, held, "reschedule", request)
                 .await?
                 .map_err(refusal)?;
             drop(place);
@@ -184,8 +185,10 @@ impl Certified {
         let place = desk.place()?;
         self.note(desk, Question::Report(group))?;
         let held = (&*self.0.store, &*self.0.clock);
+        let access = desk.access();
+        let request = platform(&access)?.report(group);
         let rows = desk
-            .ask(held, "report", desk.platform()?.report(group))
+            .ask(&access, held, "report", request)
             .await?
             .map_err(refusal)?;
         drop(place);
@@ -269,9 +272,10 @@ impl Certified {
             .map_err(|_| Refusal::TooManyCalls("certified.max_downloads"))?;
         let place = desk.place()?;
         let held = (&*self.0.store, &*self.0.clock);
-        let request = desk.platform()?.certificates(&wanted);
+        let access = desk.access();
+        let request = platform(&access)?.certificates(&wanted);
         let pieces = desk
-            .ask(held, "certificates", request)
+            .ask(&access, held, "certificates", request)
             .await?
             .map_err(refusal)?;
         Ok(Certificates {
@@ -293,8 +297,9 @@ impl Certified {
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
             let held = (&*shared.store, &*shared.clock);
-            let request = desk.platform()?.upload(&file);
-            let told = desk.ask(held, "upload", request).await?;
+            let access = desk.access();
+            let request = platform(&access)?.upload(&file);
+            let told = desk.ask(&access, held, "upload", request).await?;
             drop(place);
             told.map_err(refusal)
         })
@@ -307,7 +312,9 @@ impl Certified {
         let _place = desk.place()?;
         self.note(desk, Question::Files)?;
         let held = (&*self.0.store, &*self.0.clock);
-        let told = desk.ask(held, "files", desk.platform()?.files()).await?;
+        let access = desk.access();
+        let request = platform(&access)?.files();
+        let told = desk.ask(&access, held, "files", request).await?;
         told.map_err(refusal)
     }
 
@@ -323,8 +330,9 @@ impl Certified {
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
             let held = (&*shared.store, &*shared.clock);
-            let request = desk.platform()?.delete_file(&name);
-            let told = desk.ask(held, "delete_file", request).await?;
+            let access = desk.access();
+            let request = platform(&access)?.delete_file(&name);
+            let told = desk.ask(&access, held, "delete_file", request).await?;
             drop(place);
             told.map_err(refusal)
         })
@@ -337,9 +345,9 @@ impl Certified {
         let _place = desk.place()?;
         self.note(desk, Question::Balance)?;
         let held = (&*self.0.store, &*self.0.clock);
-        let told = desk
-            .ask(held, "balance", desk.platform()?.balance())
-            .await?;
+        let access = desk.access();
+        let request = platform(&access)?.balance();
+        let told = desk.ask(&access, held, "balance", request).await?;
         told.map_err(refusal)
     }
 

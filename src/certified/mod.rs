@@ -26,10 +26,10 @@ pub use watching::{EventWatch, Events, ToldEvent, forget_old_events};
 use crate::{
     clock::Clock,
     domain::{
-        AccountId, Caller, CredentialsVersion, Dir3, Role,
+        AccountId, Caller, Dir3, Role,
         certified::{CertifiedId, CertifiedMessage},
     },
-    gateway::{Gateway, Presenting},
+    gateway::AccessNow,
     routing::{Administration, Directory},
     store::CertifiedStore,
 };
@@ -55,12 +55,8 @@ pub struct Limits {
 pub struct CertifiedAccount {
     /// Which account.
     pub account: AccountId,
-    /// Speaks to its platform.
-    pub gateway: Arc<dyn Gateway>,
-    /// Tells its credentials from others.
-    pub credentials: CredentialsVersion,
-    /// Who may present them, shared with the account's lane.
-    pub presenting: Arc<Presenting>,
+    /// Its platform and credentials, shared with the account's lane.
+    pub access: AccessNow,
 }
 
 /// The account that a call is about.

@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Certified, OwnAccount, Refusal, Shared, Whose, desk::AccountDesk};
+use super::{
+    Certified, OwnAccount, Refusal, Shared, Whose,
+    desk::{AccountDesk, platform},
+};
 use crate::{
     crash_points::{self, Point},
     domain::{
@@ -109,7 +112,7 @@ impl Certified {
         request: &SendRequest,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
-        if !own.desk.platform()?.can_send() {
+        if !platform(&own.desk.access())?.can_send() {
             return Err(Refusal::ContactMissing);
         }
         judge(request, now, self.0.limits.max_recipients)?;
@@ -295,7 +298,8 @@ async fn hand_over(
     prepared: Prepared,
 ) -> Result<Sent, Refusal> {
     let Prepared { desk, order, place } = prepared;
-    let platform = desk.platform()?;
+    let access = desk.access();
+    let platform = platform(&access)?;
     let new = new_certified(key, content, request, &desk, &order, shared.clock.now());
     match shared.store.begin_certified(new).await? {
         CertifiedBegun::Recorded => crash_points::reach(Point::AfterAttemptRecord),
@@ -303,7 +307,8 @@ async fn hand_over(
         CertifiedBegun::LaneClosed(closure) => return Err(Refusal::LaneClosed(closure)),
     }
     let held = (&*shared.store, &*shared.clock);
-    let told = desk.ask(held, "send", platform.send(&order)).await;
+    let request = platform.send(&order);
+    let told = desk.ask(&access, held, "send", request).await;
     crash_points::reach(Point::AfterGatewayAnswer);
     drop(place);
     let told = told.unwrap_or_else(|refusal| {

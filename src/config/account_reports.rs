@@ -143,7 +143,7 @@ impl RawAccountReports {
         let password = secrets::password(&source, environment, at);
         Some(Some(ReportLogin {
             user: user?,
-            password: password?,
+            password: password?.secret,
         }))
     }
 

@@ -17,6 +17,7 @@ use super::{
     environment::Environment,
     findings::At,
     mensatek::{self, MensatekSettings},
+    password_file::PasswordFile,
     protocols::{ExpiryFormat, InternationalFormat, NumberFormat, Protocol, WireEncoding},
     repair::{List, Table},
     secrets::{self, PasswordKind, PasswordSource},
@@ -75,6 +76,8 @@ pub struct AccountSettings {
     pub api_user: ApiUser,
     /// Its password.
     pub password: SecretString,
+    /// Where that is read from again; `None` of one from a variable.
+    pub password_file: Option<PasswordFile>,
     /// The senders it holds, in the order written; never empty, at most six of them aliases.
     pub senders: Vec<Sender>,
     /// The sender where the caller names none; one of `senders`.
@@ -285,6 +288,10 @@ impl RawAccount {
             );
         }
         let (connect_timeout, request_timeout) = self.timeouts(at);
+        let (secret, password_file) = match password {
+            Some(password) => (Some(password.secret), password.file),
+            None => (None, None),
+        };
         Some(AccountSettings {
             max_in_flight: self.max_in_flight(protocol, &at.key("max_in_flight")),
             extra_ca_file: self.extra_ca_file(&at.key("extra_ca_file")),
@@ -302,7 +309,8 @@ impl RawAccount {
             endpoint: draft.endpoint.clone()?,
             api_user: draft.api_user.clone()?,
             protocol: protocol?,
-            password: password?,
+            password: secret?,
+            password_file,
             default_sender: default_sender?,
             international: international?,
             limits,

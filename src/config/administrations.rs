@@ -7,6 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -29,6 +30,17 @@ const MAX_FILES: usize = 20_000;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawAdministrations {
     pub(super) directory: Option<String>,
+    reload_seconds: Option<u64>,
+}
+
+impl RawAdministrations {
+    /// How often passwords are looked at for changes.
+    pub(super) fn reload_every(&self, at: &At) -> Duration {
+        let seconds = at
+            .key("reload_seconds")
+            .number(self.reload_seconds, 10, 1..=86_400);
+        Duration::from_secs(seconds)
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -6,13 +6,15 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::{environment::Environment, findings::At, tree::cannot_be_read};
+use super::{
+    environment::Environment, findings::At, password_file::PasswordFile, tree::cannot_be_read,
+};
 
 /// Longest secret, in bytes; a longer file is certainly not one.
 const MAX_SECRET_BYTES: usize = 4096;
@@ -24,8 +26,8 @@ const MIN_PASSWORD_CHARACTERS: usize = 8;
 const GOOD_PASSWORD_CHARACTERS: usize = 12;
 
 /// Who may read a secret file besides its owner.
-#[derive(Clone, Copy)]
-enum Readers {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
     /// Nobody.
     OwnerAlone,
     /// The group too: systemd shows the access list of a credential as group permission, in a directory of its own.
@@ -33,7 +35,7 @@ enum Readers {
 }
 
 /// A regular file that can be opened and that only its owner can read; `None` after reporting.
-fn open_private(path: &Path, readers: Readers, at: &At) -> Option<File> {
+pub(super) fn open_private(path: &Path, readers: Readers, at: &At) -> Option<File> {
     let forbidden = match readers {
         Readers::OwnerAlone => 0o077,
         Readers::NotOthers => 0o007,
@@ -104,7 +106,7 @@ pub(super) fn check_readable(path: &Path, at: &At) -> bool {
 }
 
 /// Which of an account's passwords.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PasswordKind {
     /// The one that we log in with at the platform.
     Api,
@@ -141,24 +143,34 @@ pub(super) struct PasswordSource<'a> {
     pub(super) kind: PasswordKind,
 }
 
+/// A password, and where it is read from again.
+pub(super) struct Password {
+    pub(super) secret: SecretString,
+    /// `None` of a variable: it stays as long as the process.
+    pub(super) file: Option<PasswordFile>,
+}
+
 /// The password from its one source; `None` after reporting.
 pub(super) fn password(
     source: &PasswordSource<'_>,
     environment: &Environment,
     at: &At,
-) -> Option<SecretString> {
+) -> Option<Password> {
     let at_file = at.key("password_file");
+    let from_file = |path: PathBuf, readers, at: &At| {
+        let file = PasswordFile::new(path, readers, source.kind, at);
+        let secret = file.read_at(at)?;
+        let file = Some(file);
+        Some(Password { secret, file })
+    };
     let credential = source.account.and_then(|account| {
         let directory = environment.get("CREDENTIALS_DIRECTORY")?;
         let path = Path::new(directory.expose_secret())
             .join(format!("{account}{}", source.kind.credential()));
         path.exists().then_some(path)
     });
-    let (secret, at_secret) = match (source.file, source.variable, credential) {
-        (Some(file), None, None) => {
-            let file = open_private(&at.resolve(file), Readers::OwnerAlone, &at_file)?;
-            (read_secret(file, &at_file)?, at_file)
-        }
+    match (source.file, source.variable, credential) {
+        (Some(file), None, None) => from_file(at.resolve(file), Readers::OwnerAlone, &at_file),
         (None, Some(variable), None) => {
             let at_variable = at.key("password_env");
             let Some(value) = environment.get(variable) else {
@@ -167,12 +179,13 @@ pub(super) fn password(
                 return None;
             };
             let trimmed = trim_line_end(value.expose_secret());
-            (SecretString::from(Box::<str>::from(trimmed)), at_variable)
+            let secret = SecretString::from(Box::<str>::from(trimmed));
+            let is_good = judge_password(&secret, source.kind, &at_variable);
+            is_good.then_some(Password { secret, file: None })
         }
         (None, None, Some(path)) => {
             let at_credential = at.key("$CREDENTIALS_DIRECTORY");
-            let file = open_private(&path, Readers::NotOthers, &at_credential)?;
-            (read_secret(file, &at_credential)?, at_credential)
+            from_file(path, Readers::NotOthers, &at_credential)
         }
         (None, None, None) => {
             at_file.required(
@@ -183,19 +196,18 @@ pub(super) fn password(
                     source.kind.credential()
                 ),
             );
-            return None;
+            None
         }
         _ => {
             at_file.problem(
                 "the password has several sources: keep one of password_file, password_env and the credential in $CREDENTIALS_DIRECTORY",
             );
-            return None;
+            None
         }
-    };
-    judge_password(&secret, source.kind, &at_secret).then_some(secret)
+    }
 }
 
-fn read_secret(file: File, at: &At) -> Option<SecretString> {
+pub(super) fn read_secret(file: File, at: &At) -> Option<SecretString> {
     // Room for everything at once: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
     if let Err(error) = file
@@ -225,7 +237,7 @@ fn trim_line_end(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-fn judge_password(secret: &SecretString, kind: PasswordKind, at: &At) -> bool {
+pub(super) fn judge_password(secret: &SecretString, kind: PasswordKind, at: &At) -> bool {
     let text = secret.expose_secret();
     let characters = text.chars().count();
     if text.is_empty() {

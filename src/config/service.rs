@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
 use jiff::civil::Date;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub certified: CertifiedSettings,
     /// Who may call the API.
     pub callers: Vec<CallerSettings>,
+    /// How often the accounts' passwords are looked at for changes (`administrations.reload_seconds`).
+    pub reload_every: Duration,
     /// Who pays, in the order of the files' names; never empty.
     pub administrations: Vec<AdministrationSettings>,
 }
@@ -211,6 +214,9 @@ impl RawService {
         let delivery = self.delivery.validate(&at.key("delivery"));
         let limits = self.limits.validate(&at.key("limits"));
         let certified = self.certified.validate(&at.key("certified"));
+        let reload_every = self
+            .administrations
+            .reload_every(&at.key("administrations"));
         let callers = callers::validate(&self.callers, surroundings, &at.key("callers"));
         let reports_listen = reports.iter().flatten().map(|reports| reports.listen);
         let listeners = [("grpc", grpc.listen), ("admin", admin.listen)];
@@ -237,6 +243,7 @@ impl RawService {
             limits,
             certified,
             callers: callers?,
+            reload_every,
             administrations: administrations?,
         })
     }

@@ -3,6 +3,7 @@
 //! Must not know: what a request looks like, what follows from an outcome (`turn`, `settle`).
 
 mod breaker;
+mod closing;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -19,12 +20,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{AccountId, CredentialsVersion},
-    gateway::{Gateway, Permit, Presenting, Trial},
-    store::{
-        ClosingCause, LaneBell, LaneClosure, LaneReport, LeaseRequest, Leased, Store, StoreError,
-        Which,
-    },
+    domain::AccountId,
+    gateway::{AccessNow, Permit, Trial},
+    store::{LaneBell, LaneReport, LeaseRequest, Leased, Store, StoreError, Which},
 };
 
 /// What a lane needs to know of its account.
@@ -32,8 +30,8 @@ use crate::{
 pub struct LaneSettings {
     /// Whose lane.
     pub account: AccountId,
-    /// The platform behind it.
-    pub gateway: Arc<dyn Gateway>,
+    /// The platform behind it, and the credentials that it is asked with.
+    pub access: AccessNow,
     /// Most messages in one request (`accounts.limits.max_batch`); the gateway's own limit also holds.
     pub max_batch: NonZeroU32,
     /// Most requests at one time (`accounts.max_in_flight`); one until the gateway has accepted the credentials, so that wrong
@@ -43,10 +41,6 @@ pub struct LaneSettings {
     pub on_uncertain: OnUncertain,
     /// How long a report may follow; `None` where the gateway sends none.
     pub report_window: Option<Duration>,
-    /// Tells these credentials from others; rejected ones are never presented again.
-    pub credentials: CredentialsVersion,
-    /// Who may present them, shared with all that speak to the account's platform.
-    pub presenting: Arc<Presenting>,
     /// Longest wait for a connection to stand (`accounts.connect_timeout_ms`): a message's validity is told as of then.
     pub connect_timeout: Duration,
     /// After so many failed requests in a row the lane rests and then tries one message
@@ -100,6 +94,8 @@ pub(super) struct Lane {
     under_way: JoinSet<Ended>,
     /// Begin and messages of each request under way, oldest first.
     begun: Vec<(tokio::task::Id, Timestamp, u32)>,
+    /// Brings other credentials.
+    access: AccessNow,
 }
 
 impl Lane {
@@ -108,7 +104,9 @@ impl Lane {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let per_request = settings.max_batch.min(settings.gateway.batch_limit());
+        let mut access_now = settings.access.clone();
+        let access = access_now.renewed().unwrap_or_else(|| access_now.get());
+        let per_request = settings.max_batch.min(access.gateway.batch_limit());
         Self {
             bell: store.changes().lane(&settings.account),
             others: store.lanes().turns(),
@@ -118,12 +116,14 @@ impl Lane {
             per_request,
             under_way: JoinSet::new(),
             begun: Vec::new(),
+            access: access_now,
             core: Arc::new(Core {
                 rules: Rules {
                     on_uncertain: settings.on_uncertain,
                     report_window: settings.report_window,
                     has_neighbours: !settings.neighbours.is_empty(),
                 },
+                access,
                 settings,
                 store,
                 clock,
@@ -146,30 +146,6 @@ impl Lane {
             }
         }
         self.finish().await;
-    }
-
-    /// Lets the store forget rejected credentials where these are others.
-    async fn open(&mut self, stop: &CancellationToken) {
-        while !stop.is_cancelled() {
-            let settings = &self.core.settings;
-            let opened = self
-                .core
-                .store
-                .open_lane(settings.account.clone(), settings.credentials)
-                .await;
-            match opened {
-                Ok(true) => return,
-                Ok(false) => {
-                    tracing::error!(account = %settings.account, "{REJECTED}");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(account = %settings.account, %error, "dispatch: the lane cannot open; tried again");
-                }
-            }
-            let pause = self.pause();
-            self.sleep(pause, stop).await;
-        }
     }
 
     /// Works with full batches until the gateway has failed too often in a row (the breaker is closed).
@@ -201,7 +177,7 @@ impl Lane {
 
     /// Requests that may be under way together.
     fn places(&self) -> NonZeroU32 {
-        if self.core.settings.presenting.is_proven() {
+        if self.core.access.presenting.is_proven() {
             self.core.settings.max_in_flight
         } else {
             NonZeroU32::MIN
@@ -210,7 +186,7 @@ impl Lane {
 
     /// Whether a request may present the credentials, and how; nothing while another is trying them.
     fn leave_to_present(&self) -> Option<(Permit, Option<Trial>)> {
-        let presenting = &self.core.settings.presenting;
+        let presenting = &self.core.access.presenting;
         let trial = if presenting.is_proven() {
             None
         } else {
@@ -228,6 +204,7 @@ impl Lane {
         is_trial: bool,
         stop: &CancellationToken,
     ) -> Step {
+        self.renew(stop).await;
         let free = (places.get() as usize).saturating_sub(self.under_way.len());
         let free = u32::try_from(free).ok().and_then(NonZeroU32::new);
         let (Some(free), Some(leave)) = (free, self.leave_to_present()) else {
@@ -288,24 +265,6 @@ impl Lane {
         came
     }
 
-    /// For when no lease tells.
-    async fn look_whether_closed(&mut self) {
-        let account = self.core.settings.account.clone();
-        // Where the store cannot tell, the next lease will.
-        if let Ok(closed) = self.core.store.closure_of(account).await {
-            self.note_closure(closed);
-        }
-    }
-
-    fn note_closure(&mut self, closed: Option<LaneClosure>) {
-        if closed != self.report.closed {
-            // Whoever opened it may have changed the password, or may hope for the best: again one at a time at first.
-            self.core.settings.presenting.doubt();
-            self.report.closed = closed;
-            self.tell();
-        }
-    }
-
     /// Waits for the end of a request, or for whatever else comes first.
     async fn wait(
         &mut self,
@@ -314,7 +273,7 @@ impl Lane {
         stop: &CancellationToken,
     ) -> Step {
         let clock = Arc::clone(&self.core.clock);
-        let presenting = Arc::clone(&self.core.settings.presenting);
+        let presenting = Arc::clone(&self.core.access.presenting);
         let due = async {
             match left {
                 Some(left) => clock.sleep(left).await,
@@ -327,6 +286,7 @@ impl Lane {
             () = self.bell.rung(), if wakes.bell => return Step::Waited,
             _ = self.others.changed(), if wakes.others => return Step::Waited,
             () = presenting.trial_ended() => return Step::Waited,
+            () = self.access.news() => return Step::Waited,
             () = due => return Step::Waited,
         };
         Step::Ended(self.end(ended).await)
@@ -348,7 +308,7 @@ impl Lane {
             })
             .await?;
         notes::unlawful(&self.core.settings.account, leased.unlawful);
-        self.note_closure(leased.closed);
+        self.hear_of_closure(leased.closed).await;
         Ok(leased)
     }
 
@@ -416,15 +376,9 @@ impl Lane {
             self.report.last_success = Some(now);
         }
         if let Some(cause) = summary.closing {
-            // It is on the disk. Other requests may still hang, and nobody is to wait for them.
-            let (closed, complaint) = match cause {
-                ClosingCause::Credentials(_) => (LaneClosure::CredentialsRejected, REJECTED),
-                ClosingCause::NoCredit => (LaneClosure::NoCredit, NO_CREDIT),
-            };
-            self.note_closure(Some(closed));
-            tracing::error!(account = %self.core.settings.account, "{complaint}");
+            self.closed_by(cause).await;
         }
-        self.report.credit = self.core.settings.gateway.credit();
+        self.report.credit = self.core.access.gateway.credit();
         notes::credit(&self.core.settings.account, self.report.credit);
         self.tell();
         if summary.closing.is_some() {
@@ -487,10 +441,3 @@ impl Lane {
         self.pause();
     }
 }
-
-const NO_CREDIT: &str = "dispatch: the account has no credit at its gateway: it is closed; buy credit, then resume the account; until \
-     then its callers are told ACCOUNT_NO_CREDIT";
-
-const REJECTED: &str = "dispatch: the gateway rejects the account's credentials; they will not be presented again: put the \
-     right ones in its password file and restart, or resume the account; until then its callers are told \
-     ACCOUNT_CREDENTIALS_REJECTED";

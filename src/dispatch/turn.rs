@@ -12,14 +12,17 @@ use crate::{
     clock::Clock,
     crash_points::{self, Point},
     domain::{AttemptToken, CredentialsVersion, DeliveryId, Reason},
-    gateway::{Message, Outcome, Permit, Start, Trial, Verdict},
+    gateway::{Access, Message, Outcome, Permit, Start, Trial, Verdict},
     store::{ClosingCause, LaneClosing, Neighbour, Settlement, Store, StoreError, Work},
 };
 
-/// What all requests of a lane share.
+/// What all requests of a lane share, as long as its account's credentials stay.
+#[derive(Clone)]
 pub(super) struct Core {
     pub(super) settings: LaneSettings,
     pub(super) rules: Rules,
+    /// Of all requests that begin with this.
+    pub(super) access: Arc<Access>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -62,13 +65,16 @@ impl Core {
             outcomes.iter_mut().flatten().for_each(blame_the_rejection);
         }
         let is_unsent = |outcome: &Outcome| matches!(outcome, Outcome::NotSent { .. });
-        let summary = if was_revoked && outcomes.iter().flatten().all(is_unsent) {
+        let mut summary = if was_revoked && outcomes.iter().flatten().all(is_unsent) {
             took = None;
             Summary::of_held_back()
         } else {
-            Summary::of(&outcomes, self.settings.credentials)
+            Summary::of(&outcomes, self.access.credentials)
         };
-        let presenting = &self.settings.presenting;
+        let presenting = &self.access.presenting;
+        if presenting.is_retired() {
+            summary.closes_no_credentials();
+        }
         if outcomes.iter().flatten().any(was_let_in) {
             presenting.prove(&assignment.permit);
         }
@@ -147,7 +153,7 @@ impl Core {
                 // Up to the first byte, connecting included; what is on its way cannot be called back (decision 0004).
                 unless: assignment.permit.revoked(),
             };
-            told = self.settings.gateway.submit(&messages, &start).await;
+            told = self.access.gateway.submit(&messages, &start).await;
             let duration = self.clock.uptime().saturating_sub(begin);
             notes::submitted(&self.settings.account, messages.len(), duration);
             took = Some(duration);
@@ -279,6 +285,13 @@ impl Summary {
                 .map(|&reason| reason.clone()),
             closing,
         }
+    }
+
+    /// The account has other credentials by now, of which a rejection of these says nothing.
+    fn closes_no_credentials(&mut self) {
+        self.closing = self
+            .closing
+            .filter(|cause| !matches!(cause, ClosingCause::Credentials(_)));
     }
 
     /// Of a request that was not made: it says nothing about the gateway, and others may carry what it held.

@@ -5,6 +5,7 @@
 //! one and the same, `status_codes`; what else several adapters need stands in the other files beside this one. Adapters
 //! only tell the truth; the lane decides what follows.
 
+mod access;
 mod callbacks;
 pub mod certified;
 mod expiry;
@@ -28,6 +29,7 @@ use std::{fmt, num::NonZeroU32, time::Duration};
 use async_trait::async_trait;
 
 pub use self::{
+    access::{Access, AccessKeeper, AccessNow},
     expiry::{ExpiryForm, Now},
     meanings::{CodeMap, CodeMeaning, Effect},
     number::{InternationalFormat, NumberForm},

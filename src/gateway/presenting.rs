@@ -30,6 +30,8 @@ struct Known {
     revoked: CancellationToken,
     /// The platform has answered these credentials with anything but a rejection of them.
     is_proven: bool,
+    /// Others are presented instead.
+    is_retired: bool,
     lane_waits: bool,
 }
 
@@ -86,6 +88,21 @@ impl Presenting {
     /// Nothing is known of them any more: they may be others behind the same name.
     pub fn doubt(&self) {
         self.known().is_proven = false;
+    }
+
+    /// Others are presented from now on: what is said of these concerns what has begun with them alone.
+    pub(super) fn retire(&self) {
+        self.known().is_retired = true;
+    }
+
+    /// Whether others are presented instead.
+    pub fn is_retired(&self) -> bool {
+        self.known().is_retired
+    }
+
+    /// Whether they have ever been rejected.
+    pub fn was_rejected(&self) -> bool {
+        self.known().rejected > 0
     }
 
     /// Whether several requests may present them at a time.

@@ -59,6 +59,8 @@ pub const GRPC_HANDSHAKES_TURNED_AWAY: &str = "clave_otp_grpc_handshakes_turned_
 pub const TLS_EXPIRES: &str = "clave_otp_tls_expiry_timestamp_seconds";
 /// Gauge: 1 while the files of `[grpc.tls]` have changed into something that cannot be used, so that the old ones are.
 pub const TLS_RELOAD_FAILED: &str = "clave_otp_tls_reload_failed";
+/// Gauge by `account`: 1 while its password file has changed into something that cannot be used, so that the old one is presented.
+pub const CREDENTIALS_RELOAD_FAILED: &str = "clave_otp_credentials_reload_failed";
 /// Gauge by `account`: deliveries that wait.
 pub const QUEUE_LENGTH: &str = "clave_otp_queue_deliveries";
 /// Gauge by `account` and `alias`: 1 where operators let the alias through today, else 0.

@@ -15,7 +15,7 @@ use clave_otp::{
     clock::{Clock, ManualClock},
     dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, DeliveryId, DeliveryState, GatewayMessageId, Reason},
-    gateway::{Gateway, Message, Outcome, Start, Verdict},
+    gateway::{Access, AccessNow, Gateway, Message, Outcome, Start, Verdict},
     store::{Acceptance, LaneReport, NewDelivery, Store, Way},
 };
 use jiff::Timestamp;
@@ -120,17 +120,21 @@ pub fn wrong_login() -> Outcome {
     }
 }
 
+/// What presents the credentials of this version to a platform.
+pub fn access(gateway: &Arc<OneByOne>, version: u8) -> Access {
+    let gateway = Arc::clone(gateway) as Arc<dyn Gateway>;
+    Access::new(gateway, CredentialsVersion::from_bytes([version; 16]))
+}
+
 pub fn lane(gateway: &Arc<OneByOne>) -> LaneSettings {
     LaneSettings {
         account: account(),
-        gateway: Arc::clone(gateway) as Arc<dyn Gateway>,
+        access: AccessNow::fixed(access(gateway, 0)),
         max_batch: NonZeroU32::new(500).unwrap(),
         max_in_flight: NonZeroU32::new(4).unwrap(),
         connect_timeout: Duration::from_secs(5),
         on_uncertain: OnUncertain::Hold,
         report_window: Some(Duration::from_secs(3600)),
-        credentials: CredentialsVersion::from_bytes([0; 16]),
-        presenting: Arc::default(),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_rest: Duration::from_secs(10),
         lawful: LawfulOn::new(|_| lawful()),

@@ -13,7 +13,7 @@ use clave_otp::{
     clock::{Clock, ManualClock},
     dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
     domain::{CredentialsVersion, Delivery, DeliveryId, DeliveryState, Reason},
-    gateway::{Gateway, Message, Outcome, Start},
+    gateway::{Access, AccessNow, Gateway, Message, Outcome, Start},
     store::{Acceptance, Store},
 };
 use jiff::Timestamp;
@@ -77,12 +77,13 @@ fn unreachable() -> Outcome {
 fn lane(gateway: Arc<Scripted>) -> LaneSettings {
     LaneSettings {
         account: account(),
-        gateway,
+        access: AccessNow::fixed(Access::new(
+            gateway,
+            CredentialsVersion::from_bytes([0; 16]),
+        )),
         max_batch: NonZeroU32::new(500).unwrap(),
         on_uncertain: OnUncertain::Hold,
         report_window: None,
-        credentials: CredentialsVersion::from_bytes([0; 16]),
-        presenting: Arc::default(),
         failures_before_rest: NonZeroU32::new(3).unwrap(),
         max_in_flight: NonZeroU32::MIN,
         connect_timeout: Duration::from_secs(5),
