@@ -43,6 +43,7 @@ mod model;
 mod overload;
 mod peers;
 mod promises;
+mod reasons;
 mod refusals;
 mod report_addresses;
 mod reported;
