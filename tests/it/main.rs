@@ -49,6 +49,7 @@ mod report_addresses;
 mod reported;
 mod reported_after_death;
 mod reported_effects;
+mod reported_numbers;
 mod reports_at_once;
 mod reports_port;
 mod reports_refused;
