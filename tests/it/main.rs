@@ -64,6 +64,7 @@ mod simulator_mensatek_files;
 mod simulator_mensatek_schedule;
 mod simulator_receiver;
 mod simulator_reports;
+mod simulator_reports_alike;
 mod simulator_rest;
 mod simulator_script;
 mod simulator_soap;
