@@ -88,3 +88,4 @@ mod watch_command;
 mod watch_deliveries;
 mod watch_places;
 mod watch_reports;
+mod wire_forms;
