@@ -21,6 +21,7 @@ mod drain;
 mod entitlements;
 mod fail_over;
 mod fail_over_protocols;
+mod fail_over_unsteady;
 mod gateway_common;
 mod gateway_http;
 mod gateway_mensatek;
