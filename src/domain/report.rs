@@ -16,7 +16,8 @@ pub struct Report {
     pub delivery: Option<DeliveryId>,
     /// The gateway's id of the message.
     pub message_id: Option<GatewayMessageId>,
-    /// Whom the gateway names as the recipient: a report about somebody else's message is not believed.
+    /// Whom the gateway names as the recipient: a report about somebody else's message is not believed. `None` where it names
+    /// nobody who can be read; adapters let that pass only where our own reference names the delivery.
     pub recipient: Option<ReportedNumber>,
     /// What it means to us.
     pub news: News,
@@ -89,12 +90,17 @@ pub enum BareDigits {
 pub struct ReportedNumber(Box<str>);
 
 impl ReportedNumber {
-    /// Reads `+34600000001`, `0034600000001`, `34600000001` and, as the protocol has it, `600000001`; `None` for what is no
-    /// number at all.
+    /// Reads `+34600000001`, `0034600000001`, `34600000001` and, as the protocol has it, `600000001`, each also in groups as
+    /// people write it; `None` for what is no whole number.
     pub fn parse(text: &str, bare: BareDigits) -> Option<Self> {
-        let text = text.trim();
+        let between_groups = |c: char| matches!(c, ' ' | '\u{a0}' | '-' | '.' | '(' | ')');
+        let text: String = text
+            .trim()
+            .chars()
+            .filter(|c| !between_groups(*c))
+            .collect();
         let foreign = text.strip_prefix('+').or_else(|| text.strip_prefix("00"));
-        let digits = foreign.unwrap_or(text);
+        let digits = foreign.unwrap_or(&text);
         let is_number =
             (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
         if !is_number {
@@ -164,6 +170,10 @@ mod tests {
             "34600000001",
             "600000001",
             " 600000001 ",
+            "+34 600 000 001",
+            "0034-600-000-001",
+            "(+34) 600.000.001",
+            "600\u{a0}00\u{a0}00\u{a0}01",
         ] {
             let number = ReportedNumber::parse(form, BareDigits::National).unwrap();
             assert_eq!(number.expose_e164(), "+34600000001", "{form:?}");
@@ -186,7 +196,11 @@ mod tests {
             "+",
             "600",
             "60000000a",
-            "+34 600 000 001",
+            "+34 600 *** 001",
+            "+34•••••001",
+            "++34600000001",
+            "oculto",
+            " - ",
             "1234567890123456",
         ] {
             for bare in [BareDigits::National, BareDigits::WithCountry] {

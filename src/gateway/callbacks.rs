@@ -56,7 +56,8 @@ pub(super) fn report(request: &CallbackRequest<'_>, parts: &ReportParts) -> Call
     )
 }
 
-/// What a report says, unless it says of no message that it is about it.
+/// What a report says, unless it does not say what it is about: our own reference tells that, else the platform's id together
+/// with the citizen's number, for a platform may use an id again.
 pub(super) fn about(
     delivery: Option<DeliveryId>,
     parts: &ReportParts,
@@ -65,14 +66,17 @@ pub(super) fn about(
 ) -> Callback {
     let message_id = parts.message_id.as_deref();
     let message_id = message_id.and_then(GatewayMessageId::parse);
-    if delivery.is_none() && message_id.is_none() {
-        return Callback::Dropped("report_about_no_message");
-    }
     let recipient = parts.recipient.as_deref();
+    let recipient = recipient.and_then(|number| ReportedNumber::parse(number, bare));
+    match (delivery, &message_id, &recipient) {
+        (None, None, _) => return Callback::Dropped("report_about_no_message"),
+        (None, Some(_), None) => return Callback::Dropped("report_about_no_number"),
+        (Some(_), ..) | (None, Some(_), Some(_)) => {}
+    }
     Callback::Report(Report {
         delivery,
         message_id,
-        recipient: recipient.and_then(|number| ReportedNumber::parse(number, bare)),
+        recipient,
         news,
         status: ReportedStatus::of(&parts.status),
     })
@@ -165,6 +169,27 @@ mod tests {
         for nobody in [None, Some(""), Some(" ")] {
             let found = report(&request(None, None), &parts(nobody));
             assert_eq!(found, Callback::Dropped("report_about_no_message"));
+        }
+    }
+
+    #[test]
+    fn the_id_alone_does_not_say_whom_a_report_is_about() {
+        for unreadable in ["oculto", "+34600***001", " "] {
+            let parts = ReportParts {
+                recipient: Some(unreadable.into()),
+                message_id: Some("m-1".into()),
+                status: "Delivered".into(),
+            };
+            let found = report(&request(None, None), &parts);
+            let dropped = Callback::Dropped("report_about_no_number");
+            assert_eq!(found, dropped, "{unreadable:?}");
+            // Our own reference says it.
+            let delivery = Some(DeliveryId::from_bytes([7; 16]));
+            let found = report(&request(None, delivery), &parts);
+            let Callback::Report(found) = found else {
+                panic!("{unreadable:?}: {found:?}");
+            };
+            assert_eq!((found.delivery, found.recipient), (delivery, None));
         }
     }
 }

@@ -17,14 +17,14 @@ use crate::support::{
     Files, MADRID_LOGIN, PASSWORD, TestApp, platform_at, request, request_at, request_to, soon,
 };
 
-const FIRST: &str = "accounts/madrid-mn";
-const SECOND: &str = "accounts/madrid-two";
+pub(crate) const FIRST: &str = "accounts/madrid-mn";
+pub(crate) const SECOND: &str = "accounts/madrid-two";
 const SECOND_LOGIN: &str = "99887766-madridtwo";
 
 /// Where nothing listens: a connection is refused at once.
 const NOWHERE: &str = "http://127.0.0.1:9/SrvConexion";
 
-async fn second_platform(script: Script) -> Simulator {
+pub(crate) async fn second_platform(script: Script) -> Simulator {
     let senders = [Sender::Common];
     let accounts = Accounts::listed([Account::new(SECOND_LOGIN, PASSWORD.into(), senders)]);
     let options = SimulatorOptions::new(accounts, Arc::new(SystemClock::new()))
@@ -49,7 +49,7 @@ async fn start(first: Option<&str>, script: Script, second: &Simulator) -> TestA
     start_at(first, script, second, clock).await
 }
 
-async fn start_at(
+pub(crate) async fn start_at(
     first: Option<&str>,
     script: Script,
     second: &Simulator,
@@ -70,7 +70,7 @@ async fn start_at(
     .await
 }
 
-fn way(delivery: &Delivery) -> (&str, &str, DeliveryState) {
+pub(crate) fn way(delivery: &Delivery) -> (&str, &str, DeliveryState) {
     (&delivery.account, &delivery.sender, delivery.state())
 }
 
@@ -279,14 +279,14 @@ async fn a_preview_tells_the_way_that_a_code_would_take_now() {
 }
 
 /// Codes for citizens of their own, on a clock that stands still until it is told to move.
-struct Stream {
-    app: TestApp,
-    clock: ManualClock,
-    citizen: u32,
+pub(crate) struct Stream {
+    pub(crate) app: TestApp,
+    pub(crate) clock: ManualClock,
+    pub(crate) citizen: u32,
 }
 
 impl Stream {
-    async fn accepted(&mut self) -> Delivery {
+    pub(crate) async fn accepted(&mut self) -> Delivery {
         self.citizen += 1;
         let recipient = format!("+34600000{:03}", self.citizen);
         let request = CreateDeliveryRequest {
@@ -297,7 +297,7 @@ impl Stream {
     }
 
     /// Follows a code to its end; the clock moves on in small steps where a lane waits for it.
-    async fn end(&mut self, name: &str) -> Delivery {
+    pub(crate) async fn end(&mut self, name: &str) -> Delivery {
         let mut following = Box::pin(self.app.follow(name));
         loop {
             let patience = Duration::from_millis(100);
@@ -329,7 +329,7 @@ impl Stream {
         to_first
     }
 
-    async fn lane_of_first(&mut self) -> LaneState {
+    pub(crate) async fn lane_of_first(&mut self) -> LaneState {
         let name = FIRST.into();
         let account = self.app.accounts.get_account(GetAccountRequest { name });
         account

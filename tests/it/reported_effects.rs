@@ -139,19 +139,19 @@ async fn counts<T>(app: &TestApp, effect: &str, doing: impl Future<Output = T>) 
     done
 }
 
-/// All that comes of reports of codes, over SOAP.
-async fn count_reports_of_codes() {
+/// All that comes of reports of codes.
+async fn count_reports_of_codes(protocol: &str) {
     let clock = ManualClock::at(SystemClock::new().now());
     let script = Script::new().on(Match::always(), Action::NoReport);
     let simulated = Arc::new(clock.clone());
     let mut app = TestApp::start_with(script, simulated, |files| {
-        speak(files, "soap");
+        speak(files, protocol);
         let limits = "[reports]\nearly_limit = 1\nmax_per_delivery = 2\n";
         files.change("service.toml", "[reports]\n", limits);
         set(files, "window_minutes = 1");
     })
     .await;
-    let mut messages = Vec::new();
+    let (mut messages, mut last) = (Vec::new(), String::new());
     for citizen in [1, 2] {
         let request = CreateDeliveryRequest {
             recipient: request_to(citizen).recipient,
@@ -160,6 +160,7 @@ async fn count_reports_of_codes() {
         let accepted = app.accepted(request).await;
         until(&mut app, &accepted.name, DeliveryState::Sent).await;
         messages.push(app.simulator.ledger().messages().pop().unwrap());
+        last = accepted.name;
     }
     let url = report_url(&mut app).await;
     let step = ReportStep::of;
@@ -177,25 +178,13 @@ async fn count_reports_of_codes() {
         let answer = counts(&app, effect, sent).await.unwrap();
         assert_eq!(answer.status(), Some(200), "{effect}");
     }
-    let nowhere = format!("{url}/{}", DeliveryId::new(clock.now()));
-    let (first, second) = (delivered("soap", "nobody-1"), delivered("soap", "nobody-2"));
-    for (effect, url, body) in [
-        ("early", &url, first.as_str()),
-        ("too_many_early", &url, &second),
-        ("unknown", &nowhere, &first),
-        (
-            "citizen_answer",
-            &url,
-            include_str!("../golden/soap/callback-citizen-answer.xml"),
-        ),
-        ("report_about_no_message", &url, &delivered("soap", " ")),
-    ] {
-        let (status, _) = counts(&app, effect, tell(url, "text/xml", body)).await;
-        assert_eq!(status, 200, "{effect}");
-    }
+    count_what_belongs_to_nothing(&app, protocol, &url).await;
     clock.advance(Duration::from_secs(60));
     let late = app.simulator.send_report(&messages[1], "Delivered");
-    counts(&app, "late", late).await.unwrap();
+    let answer = counts(&app, "late", late).await.unwrap();
+    assert_eq!(answer.status(), Some(200), "{protocol}");
+    let state = app.get(&last).await.state();
+    assert_eq!(state, DeliveryState::Sent, "{protocol}: too late");
 
     let database = app.files.path("data/clave-otp.db");
     let database = rusqlite::Connection::open(database).unwrap();
@@ -205,6 +194,37 @@ async fn count_reports_of_codes() {
     let refused = app.simulator.send_report(&messages[1], "Rejected");
     let answer = counts(&app, "not_kept", refused).await.unwrap();
     assert_eq!(answer.status(), Some(503), "it is asked for again");
+}
+
+/// What comes to the account's address and finds no delivery.
+async fn count_what_belongs_to_nothing(app: &TestApp, protocol: &str, url: &str) {
+    let nowhere = format!("{url}/{}", DeliveryId::new(SystemClock::new().now()));
+    let (first, second) = (
+        delivered(protocol, "nobody-1"),
+        delivered(protocol, "nobody-2"),
+    );
+    let hidden = first.replace("+34600000001", "oculto");
+    let (media_type, citizen_answer) = match protocol {
+        "soap" => (
+            "text/xml",
+            include_str!("../golden/soap/callback-citizen-answer.xml"),
+        ),
+        _ => (
+            "application/json",
+            include_str!("../golden/rest/callback-citizen-answer.json"),
+        ),
+    };
+    for (effect, url, body) in [
+        ("early", url, first.as_str()),
+        ("too_many_early", url, &second),
+        ("unknown", nowhere.as_str(), &first),
+        ("citizen_answer", url, citizen_answer),
+        ("report_about_no_message", url, &delivered(protocol, " ")),
+        ("report_about_no_number", url, &hidden),
+    ] {
+        let (status, _) = counts(app, effect, tell(url, media_type, body)).await;
+        assert_eq!(status, 200, "{protocol} {effect}");
+    }
 }
 
 /// All that comes of callbacks about certified messages. A page of metrics tells what the whole process has counted.
@@ -293,7 +313,9 @@ fn in_the_source() -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_effect_that_exists_is_counted_once_for_what_it_says_and_documented() {
-    count_reports_of_codes().await;
+    for protocol in ["soap", "rest"] {
+        count_reports_of_codes(protocol).await;
+    }
     let counted = count_callbacks_of_certified_messages().await;
     assert_eq!(counted, in_the_source());
     assert_eq!(documented(), in_the_source());

@@ -325,6 +325,29 @@ fn the_demo_ends_with_success_when_all_went_as_it_should() {
         assert!(told.contains(words), "expected {words} in:\n{told}");
     }
     assert!(!told.contains("NOT as it should be"));
+    // A blank line follows each scene.
+    let scene = |words: &[&str]| {
+        let mut scenes = told.split("\n\n");
+        scenes.any(|scene| words.iter().all(|word| scene.contains(word)))
+    };
+    for words in [
+        // A report says that the handset has it, over each kind of platform that has reports.
+        &["by accounts/sevilla-soap\n", "→ DELIVERED", "“ClaveSevill”"][..],
+        &[
+            "by accounts/avisos-mensatek\n",
+            "→ DELIVERED",
+            "“ClaveAvisos”",
+        ],
+        // One account cannot send it, so another one does, under its own sender; it is delivered there.
+        &[
+            "by accounts/organismo-soap\n",
+            " (on accounts/organismo-rest)",
+            "→ DELIVERED",
+            "“217812”",
+        ],
+    ] {
+        assert!(scene(words), "no scene with {words:?} in:\n{told}");
+    }
 }
 
 /// What a command leaves behind in its folder when it is made to crash where images of crashed processes are wanted.

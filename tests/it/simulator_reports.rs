@@ -1,16 +1,17 @@
-//! The simulated platform sends the reports that a message asked for, as its script says, and keeps what came of them.
+//! The simulated platform sends the reports that a message asked for, as its script says, and keeps what came of them. What holds over
+//! SOAP and REST alike stands in `simulator_reports_alike`.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use clave_otp::simulator::{
-    Action, Destination, Gate, Match, ReportAnswer, ReportEnding, ReportError, ReportPolicy,
-    ReportStep, ReportUrl, Script, SentReport, Simulator, WrittenAs,
+    Action, Destination, Gate, Match, ReportEnding, ReportError, ReportPolicy, ReportStep,
+    ReportUrl, Script, SentReport, Simulator,
 };
 use serde_json::{Value, json};
 
 use crate::{
     simulator::simulator,
-    simulator_receiver::{ACKNOWLEDGED, Receiver},
+    simulator_receiver::Receiver,
     simulator_rest as rest,
     simulator_soap::{self as soap, Wishes, text_of},
 };
@@ -34,13 +35,13 @@ fn wanting(report: &str, url: &str) -> String {
     soap::submission("600000001", "217812", &wishes)
 }
 
-async fn reporting(steps: impl IntoIterator<Item = ReportStep>) -> Simulator {
+pub(crate) async fn reporting(steps: impl IntoIterator<Item = ReportStep>) -> Simulator {
     let steps = steps.into_iter().collect();
     simulator(quick().on(Match::always(), Action::Reports(steps))).await
 }
 
 /// Repeats soon.
-fn quick() -> Script {
+pub(crate) fn quick() -> Script {
     let policy = ReportPolicy::default().pause(Duration::from_millis(1));
     Script::new().report_policy(policy)
 }
@@ -102,135 +103,6 @@ async fn over_rest_a_report_is_json_and_may_carry_credentials() {
 }
 
 #[tokio::test]
-async fn only_an_accepted_message_that_wants_it_is_reported() {
-    let script = quick().on(Match::phone("600000005"), Action::Code(4004));
-    let simulator = simulator(script).await;
-    let (receiver, url) = Receiver::start().await;
-    for (report, phone) in [
-        ("None", "600000001"),
-        ("Failure", "600000001"),
-        ("All", "600000005"),
-        ("All", "912345678"),
-    ] {
-        let body = wanting(report, &url).replace("600000001", phone);
-        soap::post(&simulator, body).await;
-    }
-    let no_url =
-        wanting("All", &url).replace(&format!("<DeliveryReportURL>{url}</DeliveryReportURL>"), "");
-    soap::post(&simulator, no_url).await;
-    soap::post(&simulator, wanting("Success", &url)).await;
-    simulator.ledger().until_reports(1).await;
-    let late = Wishes {
-        expiry: Some("2026-11-22T11:59:59Z"),
-        report: Some("All"),
-        url: Some(&url),
-    };
-    soap::post(&simulator, soap::submission("600000001", "217812", &late)).await;
-    simulator.ledger().until_reports(2).await;
-    assert_eq!(receiver.statuses(), ["Delivered", "Expired"]);
-    simulator.stop().await;
-    assert_eq!(receiver.came().len(), 2, "nothing else was under way");
-}
-
-#[tokio::test]
-async fn reports_come_in_the_order_of_the_script_late_repeated_and_in_other_forms() {
-    let step = ReportStep::delivered;
-    let simulator = reporting([
-        ReportStep::of("Rejected").after(Duration::from_millis(20)),
-        step()
-            .times(2)
-            .written_as(WrittenAs::Plus34)
-            .text("todo bien"),
-        step().written_as(WrittenAs::Zeros34),
-        ReportStep::of("Buffered")
-            .message_id("another")
-            .recipient("600000099"),
-    ])
-    .await;
-    let (receiver, url) = Receiver::start().await;
-    let (_, answer) = soap::post(&simulator, asking(&url)).await;
-    let id = text_of(&answer, "MessageId").unwrap();
-    simulator.ledger().until_reports_acknowledged(5).await;
-    let told: Vec<_> = receiver
-        .came()
-        .iter()
-        .map(|came| {
-            (
-                came.field("MessageStatus"),
-                came.field("Recipient"),
-                came.field("MessageId"),
-            )
-        })
-        .collect();
-    let own = |status: &str, phone: &str| (status.to_owned(), phone.to_owned(), id.clone());
-    assert_eq!(
-        told,
-        [
-            own("Rejected", "600000001"),
-            own("Delivered", "+34600000001"),
-            own("Delivered", "+34600000001"),
-            own("Delivered", "0034600000001"),
-            (
-                "Buffered".to_owned(),
-                "600000099".to_owned(),
-                "another".to_owned()
-            ),
-        ]
-    );
-    assert_eq!(receiver.came()[1].field("StatusText"), "todo bien");
-    assert_eq!(simulator.ledger().reports().len(), 5);
-}
-
-#[tokio::test]
-async fn a_late_report_is_not_sent_sooner() {
-    let late = ReportStep::delivered().after(Duration::from_millis(60));
-    let simulator = reporting([late]).await;
-    let (_receiver, url) = Receiver::start().await;
-    soap::post(&simulator, asking(&url)).await;
-    let soon = Duration::from_millis(30);
-    let sooner = tokio::time::timeout(soon, simulator.ledger().until_reports(1)).await;
-    assert!(sooner.is_err());
-    simulator.ledger().until_reports_acknowledged(1).await;
-}
-
-#[tokio::test]
-async fn a_report_waits_at_a_gate_until_the_test_lets_it_go() {
-    let gate = Gate::new();
-    let simulator = reporting([ReportStep::delivered().held_at(gate.clone())]).await;
-    let (receiver, url) = Receiver::start().await;
-    assert_eq!(
-        soap::code(&simulator, asking(&url)).await,
-        1000,
-        "answered all the same"
-    );
-    simulator.ledger().until_reports_held(1).await;
-    assert!(receiver.came().is_empty());
-    gate.release_one();
-    simulator.ledger().until_reports_acknowledged(1).await;
-}
-
-#[tokio::test]
-async fn a_report_can_be_acknowledged_before_the_submission_is_answered() {
-    let gate = Gate::new();
-    let early = ReportStep::delivered()
-        .before_answer()
-        .held_at(gate.clone());
-    let simulator = Arc::new(reporting([early]).await);
-    let (receiver, url) = Receiver::start().await;
-    let submitted = tokio::spawn({
-        let simulator = Arc::clone(&simulator);
-        async move { soap::code(&simulator, asking(&url)).await }
-    });
-    let ledger = simulator.ledger();
-    ledger.until_reports_held(1).await;
-    assert!(!submitted.is_finished());
-    gate.open();
-    assert_eq!(submitted.await.unwrap(), 1000);
-    assert_eq!(receiver.came().len(), 1);
-    assert_eq!(ledger.acknowledged_report_count(), 1, "before the answer");
-}
-
-#[tokio::test]
 async fn a_message_whose_answer_broke_off_is_reported_and_one_that_was_refused_is_not() {
     let refused = Action::HttpStatus {
         status: 503,
@@ -276,76 +148,6 @@ async fn reports_follow_the_whole_answer_even_when_its_client_has_gone() {
     simulator.ledger().until_reports_acknowledged(1).await;
     assert_eq!(receiver.came().len(), 1);
     assert_eq!(simulator.ledger().messages()[0].code, None, "never told");
-}
-
-#[tokio::test]
-async fn a_report_is_repeated_until_it_is_acknowledged() {
-    let simulator = simulator(quick()).await;
-    let (receiver, url) = Receiver::start().await;
-    receiver.plan(500, ACKNOWLEDGED);
-    receiver.plan(200, "OK");
-    receiver.plan(200, &ACKNOWLEDGED.replace("1000", "2005"));
-    soap::post(&simulator, asking(&url)).await;
-    simulator.ledger().until_reports_acknowledged(1).await;
-    assert_eq!(
-        simulator.ledger().reports().len(),
-        1,
-        "one report, four tries"
-    );
-    let tries = &simulator.ledger().reports()[0].tries;
-    let answers: Vec<_> = tries.iter().map(|attempt| attempt.answer).collect();
-    let answered = |status, code| ReportAnswer::Answered { status, code };
-    assert_eq!(
-        answers,
-        [
-            answered(500, Some(1000)),
-            answered(200, None),
-            answered(200, Some(2005)),
-            answered(200, Some(1000)),
-        ]
-    );
-    let bodies: Vec<_> = receiver.came().into_iter().map(|came| came.body).collect();
-    assert!(bodies.iter().all(|body| *body == bodies[0]));
-}
-
-#[tokio::test]
-async fn a_report_is_given_up_after_its_last_try() {
-    let policy = ReportPolicy::default()
-        .tries(3)
-        .pause(Duration::from_millis(1));
-    let simulator = simulator(Script::new().report_policy(policy)).await;
-    let (receiver, url) = Receiver::start().await;
-    for _ in 0..3 {
-        receiver.plan(404, "");
-    }
-    soap::post(&simulator, asking(&url)).await;
-    simulator.ledger().until_reports(1).await;
-    let report = simulator.ledger().reports().pop().unwrap();
-    assert_eq!(report.ending, Some(ReportEnding::GivenUp));
-    assert_eq!((report.tries.len(), report.last_status()), (3, Some(404)));
-    assert_eq!(simulator.ledger().acknowledged_report_count(), 0);
-}
-
-#[tokio::test]
-async fn a_report_can_go_to_a_dead_address_or_never_come() {
-    let script = quick()
-        .on(
-            Match::request(1),
-            Action::Reports(vec![ReportStep::delivered().to_closed_port()]),
-        )
-        .on(Match::request(2), Action::NoReport);
-    let simulator = simulator(script).await;
-    let (receiver, url) = Receiver::start().await;
-    soap::post(&simulator, asking(&url)).await;
-    simulator.ledger().until_report_tries(5).await;
-    soap::post(&simulator, asking(&url)).await;
-    soap::post(&simulator, asking(&url)).await;
-    simulator.ledger().until_reports_acknowledged(1).await;
-    let reports = simulator.ledger().reports();
-    assert_eq!(reports[0].destination, Destination::ClosedPort);
-    assert_eq!(reports[0].last_answer(), Some(ReportAnswer::NoConnection));
-    assert_eq!((reports.len(), reports[1].message), (2, 3));
-    assert_eq!(receiver.came().len(), 1);
 }
 
 #[tokio::test]

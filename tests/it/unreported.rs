@@ -13,10 +13,16 @@ use crate::support::{TestApp, request, request_at, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_report_a_delivery_stays_sent_and_is_final_after_the_window() {
+    for protocol in ["soap", "rest"] {
+        stays_sent_and_is_final_after_the_window(protocol).await;
+    }
+}
+
+async fn stays_sent_and_is_final_after_the_window(protocol: &str) {
     let clock = ManualClock::at(SystemClock::new().now());
     let script = Script::new().on(Match::always(), Action::NoReport);
     let mut app = TestApp::start_with(script, Arc::new(clock.clone()), |files| {
-        speak(files, "soap");
+        speak(files, protocol);
         set(files, "window_minutes = 30");
     })
     .await;
@@ -45,7 +51,7 @@ async fn without_a_report_a_delivery_stays_sent_and_is_final_after_the_window() 
         }
     })
     .await;
-    assert_eq!(ended, 1);
+    assert_eq!(ended, 1, "{protocol}");
     let message = app.simulator.ledger().messages()[0].clone();
     let late = app
         .simulator
@@ -53,21 +59,24 @@ async fn without_a_report_a_delivery_stays_sent_and_is_final_after_the_window() 
         .await
         .unwrap();
     assert_eq!(late.status(), Some(200));
-    assert_eq!(app.get(&accepted.name).await.state(), DeliveryState::Sent);
+    let after = app.get(&accepted.name).await.state();
+    assert_eq!(after, DeliveryState::Sent, "{protocol}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_cannot_reach_us_tries_again_and_gives_up_and_the_code_stays_sent() {
-    let steps = vec![ReportStep::delivered().to_closed_port()];
-    let script = Script::new().on(Match::always(), Action::Reports(steps));
-    let mut app = start("soap", script).await;
-    let accepted = app.accepted(request()).await;
-    let ledger = app.simulator.ledger().clone();
-    soon(ledger.until_reports(1)).await;
-    until(&mut app, &accepted.name, DeliveryState::Sent).await;
-    let report = ledger.reports()[0].clone();
-    assert_eq!(report.ending, Some(ReportEnding::GivenUp));
-    assert!(report.tries.len() > 1, "{report:?}");
+    for protocol in ["soap", "rest"] {
+        let steps = vec![ReportStep::delivered().to_closed_port()];
+        let script = Script::new().on(Match::always(), Action::Reports(steps));
+        let mut app = start(protocol, script).await;
+        let accepted = app.accepted(request()).await;
+        let ledger = app.simulator.ledger().clone();
+        soon(ledger.until_reports(1)).await;
+        until(&mut app, &accepted.name, DeliveryState::Sent).await;
+        let report = ledger.reports()[0].clone();
+        assert_eq!(report.ending, Some(ReportEnding::GivenUp), "{protocol}");
+        assert!(report.tries.len() > 1, "{protocol} {report:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

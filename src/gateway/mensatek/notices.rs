@@ -86,11 +86,15 @@ impl About {
 }
 
 /// What a report says, about the delivery or the certified message that our own reference names, where it is one of ours, else
-/// about the message of its id.
+/// about the message of its id to the citizen whom it names.
 fn report(parts: &NoticeParts) -> Callback {
     let about = About::of(parts.reference.as_deref(), parts.message_id.as_deref());
     let recipient = number_of(&parts.recipient);
     let state: Option<i64> = parts.state.parse().ok();
+    let has_reference = about.delivery.is_some() || about.message.is_some();
+    if !has_reference && about.message_id.is_some() && recipient.is_none() {
+        return Callback::Dropped("report_about_no_number");
+    }
     let is_about_something = about.delivery.is_some() || about.message_id.is_some();
     let report = (is_about_something && about.message.is_none()).then(|| Report {
         delivery: about.delivery,

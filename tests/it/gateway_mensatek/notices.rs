@@ -149,6 +149,12 @@ fn a_number_keeps_its_plus_and_its_zeros() {
 #[test]
 fn what_is_of_no_use_is_acknowledged_and_dropped() {
     let nobody = br#"{"Servicio":"SMSMASIVO","Resultado":11,"Movil":34600000001}"#.to_vec();
+    // The platform's number alone does not say whom it is about; a reference of ours does.
+    let hidden = br#"{"Servicio":"SMSMASIVO","Resultado":11,"Movil":"oculto","idMensaje":77}"#;
+    let (hidden, hidden_certified) = (hidden.to_vec(), {
+        let text = String::from_utf8_lossy(hidden);
+        text.replace("SMSMASIVO", "SMSCERTIFICADO").into_bytes()
+    });
     let form = b"Servicio=SMSRECIBIDO&Mensaje=canary".to_vec();
     let event = b"Servicio=EVENTOSSMSCERTIFICADO&TipoEvento=2&Valor=canary".to_vec();
     for (body, word) in [
@@ -158,6 +164,8 @@ fn what_is_of_no_use_is_acknowledged_and_dropped() {
         (event, "attachment_event"),
         (golden("callback-unknown-service.json"), "unknown_service"),
         (nobody, "report_about_no_message"),
+        (hidden, "report_about_no_number"),
+        (hidden_certified, "report_about_no_number"),
     ] {
         let (found, answer) = read_callback(&reader(), JSON, &body);
         assert_eq!(found, Callback::Dropped(word));
