@@ -120,6 +120,9 @@ impl AccountDesk {
             return Err(rejected());
         }
         let told = request.await;
+        // The account's health tells it, whatever was asked.
+        let last_said = || self.gateway.credit();
+        store.lanes().hear_credit(&self.account, last_said);
         let outcome = match &told {
             Ok(_) => "done",
             Err(CertifiedFailure::Refused(_)) => "refused",

@@ -424,8 +424,11 @@ impl Lane {
             self.note_closure(Some(closed));
             tracing::error!(account = %self.core.settings.account, "{complaint}");
         }
-        self.report.credit = self.core.settings.gateway.credit();
-        notes::credit(&self.core.settings.account, self.report.credit);
+        let Core {
+            settings, store, ..
+        } = &*self.core;
+        let last_said = || settings.gateway.credit();
+        store.lanes().hear_credit(&settings.account, last_said);
         self.tell();
         if summary.closing.is_some() {
             self.hand_over(Which::AllThatWait).await;
