@@ -7,6 +7,7 @@ mod aliases;
 mod architecture;
 mod certified;
 mod certified_after_death;
+mod certified_again;
 mod certified_command;
 mod certified_credit;
 mod certified_events;
