@@ -8,6 +8,7 @@ mod architecture;
 mod certified;
 mod certified_after_death;
 mod certified_again;
+mod certified_bad_input;
 mod certified_command;
 mod certified_credit;
 mod certified_events;
