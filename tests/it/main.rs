@@ -41,6 +41,8 @@ mod lawful;
 mod lawful_abroad;
 mod lawful_always;
 mod mensatek;
+mod mensatek_alarms;
+mod mensatek_certified_codes;
 mod mensatek_document;
 mod model;
 mod overload;
