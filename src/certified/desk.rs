@@ -6,7 +6,8 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    hash::{DefaultHasher, Hash, Hasher as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -30,6 +31,17 @@ pub(super) enum Question {
     Report(MessageGroup),
     Files,
     Balance,
+    /// What the platform refused: the function, and a hash of all that was asked of it.
+    Refused(&'static str, u64),
+}
+
+impl Question {
+    /// What a function is asked. Only its hash is kept: it may hold a number or a document.
+    pub(super) fn of(function: &'static str, asked: &impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        asked.hash(&mut hasher);
+        Self::Refused(function, hasher.finish())
+    }
 }
 
 /// Most questions that are remembered; the oldest are forgotten first.
@@ -41,9 +53,11 @@ pub(super) struct AccountDesk {
     pub(super) account: AccountId,
     places: Arc<Semaphore>,
     access: AccessNow,
-    /// When each question was last asked, in uptime.
-    asked: Mutex<HashMap<Question, Duration>>,
+    /// When each question was last asked, or refused, in uptime.
+    asked: Mutex<Asked>,
 }
+
+type Asked = HashMap<Question, Duration>;
 
 impl AccountDesk {
     pub(super) fn new(account: CertifiedAccount, places: usize) -> Self {
@@ -75,24 +89,29 @@ impl AccountDesk {
         now: Duration,
         again_after: Duration,
     ) -> Result<(), Refusal> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = asked.get(&question) {
-            let wait = again_after.saturating_sub(now.saturating_sub(*last));
-            if !wait.is_zero() {
-                return Err(Refusal::AskedTooSoon { wait });
-            }
-        }
-        asked.retain(|_, last| now.saturating_sub(*last) < again_after);
-        if asked.len() >= QUESTIONS
-            && let Some(oldest) = asked
-                .iter()
-                .min_by_key(|(_, last)| **last)
-                .map(|(key, _)| *key)
-        {
-            asked.remove(&oldest);
-        }
-        asked.insert(question, now);
+        let mut asked = self.asked();
+        may_ask(&asked, question, now, again_after)?;
+        remember(&mut asked, question, now, again_after);
         Ok(())
+    }
+
+    /// Refuses what the platform refused a moment ago.
+    pub(super) fn look(
+        &self,
+        question: Question,
+        now: Duration,
+        again_after: Duration,
+    ) -> Result<(), Refusal> {
+        may_ask(&self.asked(), question, now, again_after)
+    }
+
+    /// Notes that the platform has refused something; what it does may be asked again at once.
+    pub(super) fn note_refused(&self, question: Question, now: Duration, again_after: Duration) {
+        remember(&mut self.asked(), question, now, again_after);
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes one request with an access. Where the platform has refused the account's credentials it is not asked; and while nothing is known of
@@ -113,6 +132,9 @@ impl AccountDesk {
             return Err(rejected());
         }
         let told = request.await;
+        // The account's health tells it, whatever was asked.
+        let last_said = || access.gateway.credit();
+        store.lanes().hear_credit(&self.account, last_said);
         let outcome = match &told {
             Ok(_) => "done",
             Err(CertifiedFailure::Refused(_)) => "refused",
@@ -180,6 +202,36 @@ pub(super) fn platform(access: &Access) -> Result<&dyn CertifiedGateway, Refusal
     access.gateway.certified().ok_or(Refusal::NoAccount)
 }
 
+fn may_ask(
+    asked: &Asked,
+    question: Question,
+    now: Duration,
+    again_after: Duration,
+) -> Result<(), Refusal> {
+    let Some(last) = asked.get(&question) else {
+        return Ok(());
+    };
+    let wait = again_after.saturating_sub(now.saturating_sub(*last));
+    if wait.is_zero() {
+        Ok(())
+    } else {
+        Err(Refusal::AskedTooSoon { wait })
+    }
+}
+
+fn remember(asked: &mut Asked, question: Question, now: Duration, again_after: Duration) {
+    asked.retain(|_, last| now.saturating_sub(*last) < again_after);
+    if asked.len() >= QUESTIONS
+        && let Some(oldest) = asked
+            .iter()
+            .min_by_key(|(_, last)| **last)
+            .map(|(key, _)| *key)
+    {
+        asked.remove(&oldest);
+    }
+    asked.insert(question, now);
+}
+
 /// What a failure is to a caller.
 pub(super) fn refusal(failure: CertifiedFailure) -> Refusal {
     match failure {
@@ -233,13 +285,28 @@ mod tests {
         assert!(matches!(refused, Err(Refusal::AskedTooSoon { wait }) if wait == at(6)));
         assert!(desk.note(Question::Balance, at(4), again_after).is_ok());
         assert!(desk.note(report, at(10), again_after).is_ok());
+        // What was refused waits, and nothing else of that function.
+        let gone = Question::of("delete_file", &"gone.pdf");
+        assert!(desk.look(gone, at(10), again_after).is_ok());
+        assert!(desk.look(gone, at(10), again_after).is_ok());
+        desk.note_refused(gone, at(10), again_after);
+        let refused = desk.look(gone, at(13), again_after);
+        assert!(matches!(refused, Err(Refusal::AskedTooSoon { wait }) if wait == at(7)));
+        let others = [
+            Question::of("delete_file", &"else.pdf"),
+            Question::of("upload", &"gone.pdf"),
+        ];
+        for other in others {
+            assert!(desk.look(other, at(13), again_after).is_ok());
+        }
+        assert!(desk.look(gone, at(20), again_after).is_ok());
         let place = desk.place().unwrap();
         assert!(matches!(desk.place(), Err(Refusal::TooManyCalls(_))));
         drop(place);
         assert!(desk.place().is_ok());
         for number in 1..3000 {
             let report = Question::Report(MessageGroup::new(number + 10).unwrap());
-            desk.note(report, at(11), again_after).unwrap();
+            desk.note(report, at(20), again_after).unwrap();
         }
         assert!(desk.asked.lock().unwrap().len() <= QUESTIONS);
     }

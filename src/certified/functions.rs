@@ -1,6 +1,6 @@
 //! The other functions of the platform: on a message that was sent, on the account's library, on its credit.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -8,20 +8,23 @@ use jiff::civil::Date;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Certified, Refusal, Whose,
-    desk::{Question, platform, refusal},
+    Certified, Refusal, Shared, Whose,
+    desk::{AccountDesk, Question, platform, refusal},
 };
 use crate::{
     domain::{
-        AccountId, Caller,
+        AccountId, Caller, Reason,
         certified::{
             CertifiedEvent, CertifiedId, CertifiedMessage, CertifiedMessageState, CertifiedNews,
             LibraryFileName, MessageGroup, SendTime,
         },
     },
-    gateway::certified::{
-        CertificateStream, CertifiedFailure, LibraryFile, LibraryUpload, RecipientState,
-        WantedCertificates,
+    gateway::{
+        Access,
+        certified::{
+            CertificateStream, CertifiedFailure, LibraryFile, LibraryUpload, RecipientState,
+            WantedCertificates,
+        },
     },
     store::NewCertifiedEvent,
     telemetry::names,
@@ -109,9 +112,9 @@ impl Certified {
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
             let access = desk.access();
-            let held = (&*shared.store, &*shared.clock);
             let request = platform(&access)?.cancel(group);
-            let told = desk.ask(&access, held, "cancel", request).await?;
+            let told =
+                ask_unless_refused(&shared, (&desk, &access), ("cancel", &group), request).await?;
             drop(place);
             let is_gone = match &told {
                 Ok(_) => true,
@@ -155,13 +158,13 @@ impl Certified {
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
             let access = desk.access();
-            let held = (&*shared.store, &*shared.clock);
             let request = platform(&access)?.reschedule(group, send_time);
-            let messages = desk
-                .ask(&access, held, "reschedule", request)
-                .await?
-                .map_err(refusal)?;
+            let asked = (group, send_time.moment());
+            let told =
+                ask_unless_refused(&shared, (&desk, &access), ("reschedule", &asked), request)
+                    .await?;
             drop(place);
+            let messages = told.map_err(refusal)?;
             tracing::info!(message = %id, "certified: moved");
             let now = shared.clock.now();
             let moved = shared.store.certified_moved(id, send_time, now).await?;
@@ -271,13 +274,16 @@ impl Certified {
             .try_acquire_owned()
             .map_err(|_| Refusal::TooManyCalls("certified.max_downloads"))?;
         let place = desk.place()?;
-        let held = (&*self.0.store, &*self.0.clock);
         let access = desk.access();
         let request = platform(&access)?.certificates(&wanted);
-        let pieces = desk
-            .ask(&access, held, "certificates", request)
-            .await?
-            .map_err(refusal)?;
+        let pieces = ask_unless_refused(
+            &self.0,
+            (&desk, &access),
+            ("certificates", &wanted),
+            request,
+        )
+        .await?
+        .map_err(refusal)?;
         Ok(Certificates {
             account: desk.account.clone(),
             pieces,
@@ -296,10 +302,14 @@ impl Certified {
         let place = desk.place()?;
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
-            let held = (&*shared.store, &*shared.clock);
             let access = desk.access();
             let request = platform(&access)?.upload(&file);
-            let told = desk.ask(&access, held, "upload", request).await?;
+            let asked = (
+                (&file.name, file.content.expose()),
+                (file.delete_when_certified, file.form),
+            );
+            let told =
+                ask_unless_refused(&shared, (&desk, &access), ("upload", &asked), request).await?;
             drop(place);
             told.map_err(refusal)
         })
@@ -329,10 +339,11 @@ impl Certified {
         let place = desk.place()?;
         let shared = Arc::clone(&self.0);
         self.to_the_end(async move {
-            let held = (&*shared.store, &*shared.clock);
             let access = desk.access();
             let request = platform(&access)?.delete_file(&name);
-            let told = desk.ask(&access, held, "delete_file", request).await?;
+            let told =
+                ask_unless_refused(&shared, (&desk, &access), ("delete_file", &name), request)
+                    .await?;
             drop(place);
             told.map_err(refusal)
         })
@@ -351,10 +362,36 @@ impl Certified {
         told.map_err(refusal)
     }
 
-    fn note(&self, desk: &super::AccountDesk, question: Question) -> Result<(), Refusal> {
+    fn note(&self, desk: &AccountDesk, question: Question) -> Result<(), Refusal> {
         let (now, again_after) = (self.0.clock.uptime(), self.0.limits.ask_again_after);
         desk.note(question, now, again_after)
     }
+}
+
+/// Asks for what may be asked again at once where it was done, and not where the platform has just refused the same: it takes wrong
+/// calls that are repeated for an attack.
+async fn ask_unless_refused<T>(
+    shared: &Shared,
+    (desk, access): (&AccountDesk, &Access),
+    (function, asked): (&'static str, &impl Hash),
+    request: impl Future<Output = Result<T, CertifiedFailure>>,
+) -> Result<Result<T, CertifiedFailure>, Refusal> {
+    let (question, again_after) = (Question::of(function, asked), shared.limits.ask_again_after);
+    desk.look(question, shared.clock.uptime(), again_after)?;
+    let held = (&*shared.store, &*shared.clock);
+    let told = desk.ask(access, held, function, request).await?;
+    let is_no = match &told {
+        Err(CertifiedFailure::Refused(_)) => true,
+        // Of a download that is not there nobody knows how the platform says so.
+        Err(CertifiedFailure::NotDone(reason)) => {
+            reason.as_str() == Reason::GATEWAY_OUTCOME_UNKNOWN
+        }
+        Ok(_) | Err(CertifiedFailure::Uncertain(_) | CertifiedFailure::TooLarge) => false,
+    };
+    if is_no {
+        desk.note_refused(question, shared.clock.uptime(), again_after);
+    }
+    Ok(told)
 }
 
 /// The platform's number of a message that can be cancelled or moved.

@@ -44,7 +44,7 @@ pub struct Limits {
     pub max_recipients: usize,
     /// Most downloads at a time (`certified.max_downloads`).
     pub max_downloads: usize,
-    /// How long the platform is not asked the same again (`certified.ask_again_after_seconds`).
+    /// How long the platform is not asked the same again, nor what it has refused (`certified.ask_again_after_seconds`).
     pub ask_again_after: Duration,
     /// Most events that are kept of one message (`certified.events_per_message`).
     pub events_per_message: NonZeroU32,

@@ -47,9 +47,9 @@ pub enum Refusal {
     /// As many requests are under way as may be.
     #[error("too many requests are under way for this account ({0}); try again soon")]
     TooManyCalls(&'static str),
-    /// The platform was asked the same a moment ago.
+    /// The platform was asked the same a moment ago, or refused it.
     #[error(
-        "the platform was asked the same a moment ago and takes repetitions for an attack (certified.ask_again_after_seconds)"
+        "the platform was asked the same a moment ago, or refused it, and takes repetitions for an attack (certified.ask_again_after_seconds)"
     )]
     AskedTooSoon {
         /// How long to wait.

@@ -378,8 +378,14 @@ impl Lane {
         if let Some(cause) = summary.closing {
             self.closed_by(cause).await;
         }
-        self.report.credit = self.core.access.gateway.credit();
-        notes::credit(&self.core.settings.account, self.report.credit);
+        let Core {
+            access,
+            settings,
+            store,
+            ..
+        } = &*self.core;
+        let last_said = || access.gateway.credit();
+        store.lanes().hear_credit(&settings.account, last_said);
         self.tell();
         if summary.closing.is_some() {
             self.hand_over(Which::AllThatWait).await;

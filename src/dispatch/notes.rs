@@ -26,13 +26,6 @@ pub(super) fn rests(account: &AccountId) {
     metrics::counter!(names::LANE_RESTS, "account" => account.to_string()).increment(1);
 }
 
-/// What the gateway says to be left.
-pub(super) fn credit(account: &AccountId, credit: Option<f64>) {
-    if let Some(credit) = credit {
-        metrics::gauge!(names::ACCOUNT_CREDIT, "account" => account.to_string()).set(credit);
-    }
-}
-
 /// Deliveries went to another account of their administration.
 pub(super) fn handed_over(account: &AccountId, deliveries: u64) {
     metrics::counter!(names::HANDED_OVER, "account" => account.to_string()).increment(deliveries);

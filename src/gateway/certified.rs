@@ -130,7 +130,7 @@ pub struct RecipientState {
 }
 
 /// Which certificates are wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WantedCertificates {
     /// Of all recipients of a message.
     OfMessage(MessageGroup),
@@ -158,7 +158,7 @@ pub struct LibraryUpload {
 }
 
 /// How a file travels: `Tipo`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum UploadForm {
     /// As a part of a form (`FILES`): what the platform recommends.
     #[default]

@@ -126,6 +126,7 @@ fn to_proto_account(status: &AccountStatus) -> Account {
         closure,
         waiting,
         report,
+        credit,
         aliases,
     } = status;
     let report = report.as_ref();
@@ -165,7 +166,7 @@ fn to_proto_account(status: &AccountStatus) -> Account {
             .map(|url| url.expose_secret().to_owned())
             .unwrap_or_default(),
         aliases: aliases.iter().map(to_proto_alias).collect(),
-        credit: report.and_then(|report| report.credit),
+        credit: *credit,
     }
 }
 

@@ -47,6 +47,8 @@ pub struct AccountStatus {
     pub waiting: u64,
     /// What its lane says of itself; `None` before it has started.
     pub report: Option<LaneReport>,
+    /// Credit that its gateway last said to be left, in the gateway's own unit, whatever it was asked.
+    pub credit: Option<f64>,
     /// How its aliases stand.
     pub aliases: Vec<AccountAlias>,
 }
@@ -169,6 +171,7 @@ impl AccountStatuses {
         Ok(AccountStatus {
             closure: self.store.closure_of(profile.id.clone()).await?,
             report: self.store.lanes().report(&profile.id),
+            credit: self.store.lanes().credit(&profile.id),
             aliases: self.aliases.of_account(&profile).await?,
             profile,
             waiting,

@@ -13,7 +13,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::LaneClosure;
-use crate::domain::{AccountId, Reason};
+use crate::{
+    domain::{AccountId, Reason},
+    telemetry::names,
+};
 
 /// How long a measured latency is believed before it counts half.
 const HALF_LIFE: Duration = Duration::from_secs(10);
@@ -109,8 +112,6 @@ pub struct LaneReport {
     pub last_success: Option<Timestamp>,
     /// Why the last request failed, if the gateway has not answered since.
     pub last_failure: Option<Reason>,
-    /// Credit that the gateway last said to be left, in its own unit.
-    pub credit: Option<f64>,
 }
 
 impl LaneReport {
@@ -128,7 +129,6 @@ impl LaneReport {
             rests_until: None,
             last_success: None,
             last_failure: None,
-            credit: None,
         }
     }
 
@@ -203,6 +203,8 @@ pub struct Lanes(Arc<Board>);
 #[derive(Debug)]
 struct Board {
     reports: Mutex<HashMap<AccountId, LaneReport>>,
+    /// What each gateway last said to be left, whatever it was asked: codes and certified messages share the account.
+    credits: Mutex<HashMap<AccountId, f64>>,
     changed: watch::Sender<()>,
     /// Rings when a lane has become well or unwell, or may take over what others cannot send, which is rare.
     turned: watch::Sender<()>,
@@ -212,6 +214,7 @@ impl Default for Lanes {
     fn default() -> Self {
         Self(Arc::new(Board {
             reports: Mutex::default(),
+            credits: Mutex::default(),
             changed: watch::Sender::new(()),
             turned: watch::Sender::new(()),
         }))
@@ -231,6 +234,22 @@ impl Lanes {
         if was_well != Some(is_well) {
             self.0.turned.send_replace(());
         }
+    }
+
+    /// Takes note, after an answer of whatever kind, of the credit that an account's gateway last said to be left, in the gateway's
+    /// own unit, and shows it as a metric. Nothing changes where it has said nothing.
+    pub fn hear_credit(&self, account: &AccountId, last_said: impl FnOnce() -> Option<f64>) {
+        let mut credits = self.credits();
+        // Asked for while nobody else can write: of two answers at once the later stays.
+        if let Some(credit) = last_said() {
+            credits.insert(account.clone(), credit);
+            metrics::gauge!(names::ACCOUNT_CREDIT, "account" => account.to_string()).set(credit);
+        }
+    }
+
+    /// Credit that the account's gateway last said to be left, in its own unit; `None` where nothing is known.
+    pub fn credit(&self, account: &AccountId) -> Option<f64> {
+        self.credits().get(account).copied()
     }
 
     /// The last report of a lane.
@@ -265,6 +284,14 @@ impl Lanes {
             .iter()
             .map(|(account, report)| (account.clone(), report.clone()))
             .collect()
+    }
+
+    fn credits(&self) -> MutexGuard<'_, HashMap<AccountId, f64>> {
+        // A number is replaced whole.
+        self.0
+            .credits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reports(&self) -> MutexGuard<'_, HashMap<AccountId, LaneReport>> {
@@ -398,6 +425,18 @@ mod tests {
         lanes.publish(&account, closed);
         assert!(!lanes.takes_a_probe(&account));
         assert_eq!(report().share_at(now), 100);
+    }
+
+    #[test]
+    fn what_a_gateway_last_said_to_be_left_stays_when_an_answer_does_not_tell_it() {
+        let (account, lanes) = (AccountId::parse("madrid-mt").unwrap(), Lanes::default());
+        lanes.hear_credit(&account, || None);
+        assert_eq!(lanes.credit(&account), None);
+        lanes.hear_credit(&account, || Some(12.5));
+        lanes.hear_credit(&account, || None);
+        lanes.publish(&account, report());
+        assert_eq!(lanes.credit(&account), Some(12.5));
+        assert_eq!(lanes.credit(&AccountId::parse("other").unwrap()), None);
     }
 
     #[test]

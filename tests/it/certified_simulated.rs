@@ -14,7 +14,7 @@ use clave_otp::{
         WatchCertifiedEventsResponse, certified_attachment::Content, certified_event::News,
         download_certificates_request::Wanted,
     },
-    simulator::{Action, CallbackForm, Match, ReportUrl, Script},
+    simulator::{Action, CallbackForm, Gate, Match, ReportStep, ReportUrl, Script},
 };
 use tonic::{Code, Streaming};
 
@@ -239,10 +239,19 @@ async fn what_the_platform_tells_settles_a_message_whose_answer_was_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_settles_a_code_whose_answer_was_lost() {
-    let function = Match::function("EnviarSMS");
-    let script = Script::new().on(function, Action::DropAfterReading);
+    let gate = Gate::new();
+    let late = ReportStep::state_of(11).held_at(gate.clone());
+    let script = Script::new()
+        .on(Match::function("EnviarSMS"), Action::DropAfterReading)
+        .on(Match::function("EnviarSMS"), Action::Reports(vec![late]));
     let mut story = start(script, |_| {}).await;
     let accepted = story.app.accepted(code_request()).await;
+    // Nothing is told yet, and nobody can say whether it was sent.
+    until(&mut story.app, &accepted.name, DeliveryState::Uncertain).await;
+    soon(story.app.simulator.ledger().until_reports_held(1)).await;
+    let open = story.app.get(&accepted.name).await;
+    assert_eq!(open.state(), DeliveryState::Uncertain);
+    gate.open();
     let delivered = until(&mut story.app, &accepted.name, DeliveryState::Delivered).await;
     assert_eq!(delivered.attempts, 1);
     assert_eq!(story.app.simulator.ledger().messages().len(), 1);

@@ -61,7 +61,7 @@ async fn answering(platform: &mut ServerGuard, body: &str) -> Mock {
         .await
 }
 
-async fn account(app: &mut TestApp) -> Account {
+pub(crate) async fn account(app: &mut TestApp) -> Account {
     let name = "accounts/madrid-mn".into();
     let account = app.accounts.get_account(GetAccountRequest { name }).await;
     account.unwrap().into_inner().account.unwrap()
@@ -109,6 +109,56 @@ async fn a_code_goes_out_and_is_delivered_when_the_platform_says_so() {
     assert_eq!(tell(&mut app, &accepted, 11, "34600000001").await, 200);
     let delivery = app.follow(&accepted.name).await.1;
     assert_eq!(delivery.state(), DeliveryState::Delivered);
+}
+
+/// The platform repeats for ever what is not answered with 200.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_platform_tells_is_answered_with_200_whatever_it_is() {
+    let platform = Server::new_async().await;
+    let mut app = start(&platform, |files| {
+        files.change(
+            "service.toml",
+            "[reports]\n",
+            "[reports]\nmax_body_bytes = 4096\n",
+        );
+    })
+    .await;
+    let url = account(&mut app).await.report_url;
+    let post = |url: String, content_type: &'static str, body: String| async move {
+        let sent = client().post(url).header("content-type", content_type);
+        sent.body(body).send().await.unwrap().status().as_u16()
+    };
+    let json = "application/json";
+    let form = "application/x-www-form-urlencoded";
+    let wrong = [
+        (json, "{", "not_json_or_form"),
+        (json, "[]", "not_json_or_form"),
+        (json, "", "not_json_or_form"),
+        (
+            form,
+            "Servicio=SMSMASIVO&Movil=34600000001&idMensaje=1",
+            "field",
+        ),
+        (form, "hola", "field"),
+        ("text/xml", "<a/>", "content_type"),
+    ];
+    for (content_type, body, _) in wrong {
+        let status = post(url.clone(), content_type, body.into()).await;
+        assert_eq!(status, 200, "{content_type} {body}");
+    }
+    let unknown = "{\"Servicio\":\"OTRO\",\"x\":1}";
+    assert_eq!(post(url.clone(), json, unknown.into()).await, 200);
+    let metrics = app.metrics().await;
+    for (word, count) in [("not_json_or_form", 3), ("field", 2), ("content_type", 1)] {
+        let counted = format!(
+            "clave_otp_report_requests_refused_total{{account=\"madrid-mn\",problem=\"{word}\"}} {count}\n"
+        );
+        assert!(metrics.contains(&counted), "{counted}");
+    }
+    // What stays outside: too much, and whoever has not the address.
+    assert_eq!(post(url.clone(), json, " ".repeat(4097)).await, 413);
+    let elsewhere = url.replace("/madrid-mn/", "/madrid-mt/");
+    assert_eq!(post(elsewhere, json, "{".into()).await, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

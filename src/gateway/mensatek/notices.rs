@@ -24,25 +24,26 @@ const FILE_CHARACTERS: usize = 64;
 /// Longest value beside an event that is kept, in characters.
 const VALUE_CHARACTERS: usize = 256;
 
-/// All that the platform tells and that is whole is answered with 200: else it is repeated for ever.
+/// Whatever comes is answered with 200, also what is no notice: the platform repeats for ever what is answered otherwise
+/// (confidence B), and a second time it would be no better.
 pub(super) fn read_callback(request: &CallbackRequest<'_>) -> (Callback, CallbackAnswer) {
-    let answer = |status, text: &str| CallbackAnswer {
-        status,
+    let answer = |text: &str| CallbackAnswer {
+        status: 200,
         content_type: "text/plain; charset=utf-8",
         body: text.into(),
     };
-    let malformed = |status, word| (Callback::Malformed(word), answer(status, word));
+    let malformed = |word| (Callback::Malformed(word), answer(word));
     if let Err(refused) = callbacks::check(request, &wire::NOTICE_TYPES) {
-        return malformed(refused.status, refused.word);
+        return malformed(refused.word);
     }
     let callback = match wire::parse_notice(request) {
         Ok(Notice::Report(parts)) => report(&parts),
         Ok(Notice::AttachmentEvent(parts)) => attachment(&parts),
         Ok(Notice::CitizenAnswer(parts)) => reply(&parts),
         Ok(Notice::UnknownService) => Callback::Dropped("unknown_service"),
-        Err(problem) => return malformed(400, problem.as_str()),
+        Err(problem) => return malformed(problem.as_str()),
     };
-    (callback, answer(200, "OK"))
+    (callback, answer("OK"))
 }
 
 /// What something is about: our own reference names it, else the platform's number.

@@ -119,3 +119,41 @@ fn made(
     }
     Status::with_error_details(code, words, details)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Reason;
+
+    #[test]
+    fn each_kind_of_refusal_of_the_platform_has_its_status_and_its_number() {
+        for (kind, code, may_come_again) in [
+            (RefusalKind::Credentials, Code::Unavailable, true),
+            (RefusalKind::NoCredit, Code::Unavailable, true),
+            (RefusalKind::Trouble, Code::Unavailable, true),
+            (RefusalKind::Invalid, Code::InvalidArgument, false),
+            (RefusalKind::Absent, Code::NotFound, false),
+            (RefusalKind::State, Code::FailedPrecondition, false),
+        ] {
+            let status = refuse(Refusal::Platform(Box::new(PlatformRefusal {
+                reason: Reason::known("NO_CREDIT_LEFT"),
+                kind,
+                code: Some(-5),
+                detail: Some("Sin saldo".into()),
+                credits_needed: Some(2.5),
+            })));
+            assert_eq!(status.code(), code, "{kind:?}");
+            let retry = status.get_details_retry_info();
+            assert_eq!(retry.is_some(), may_come_again, "{kind:?}");
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.reason, "NO_CREDIT_LEFT");
+            for (name, value) in [
+                ("gateway_code", "-5"),
+                ("gateway_detail", "Sin saldo"),
+                ("credits_needed", "2.5"),
+            ] {
+                assert_eq!(info.metadata.get(name).map(String::as_str), Some(value));
+            }
+        }
+    }
+}
