@@ -12,6 +12,7 @@ mod certified_events;
 mod certified_files;
 mod certified_refusals;
 mod certified_simulated;
+mod certified_wire;
 mod change_log;
 mod chaos;
 mod config;
