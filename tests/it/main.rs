@@ -8,6 +8,7 @@ mod architecture;
 mod certified;
 mod certified_after_death;
 mod certified_command;
+mod certified_command_wire;
 mod certified_events;
 mod certified_files;
 mod certified_refusals;
