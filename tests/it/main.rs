@@ -7,6 +7,7 @@ mod aliases;
 mod architecture;
 mod certified;
 mod certified_after_death;
+mod certified_callbacks;
 mod certified_command;
 mod certified_command_wire;
 mod certified_events;

@@ -57,7 +57,7 @@ fn document() -> String {
 }
 
 /// The rows of the table below this heading, each as its cells.
-fn rows(heading: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(heading: &str) -> Vec<Vec<String>> {
     let document = document();
     let heading = format!("## {heading}");
     let below = document.lines().skip_while(|line| *line != heading).skip(1);
