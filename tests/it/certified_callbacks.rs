@@ -25,8 +25,10 @@ use crate::{
 
 type Fields<'a> = [(&'a str, &'a str)];
 
-/// The forms that a callback may come in: what it is called, and its bytes.
-const FORMS: [fn(&Fields<'_>) -> (&'static str, String); 3] = [as_json, as_form, as_multipart];
+/// Writes a callback in one of the forms that it may come in: what that is called, and the body.
+type Write = fn(&Fields<'_>) -> (&'static str, String);
+
+const FORMS: [Write; 3] = [as_json, as_form, as_multipart];
 
 fn as_json(fields: &Fields<'_>) -> (&'static str, String) {
     let mut object = Map::new();

@@ -167,7 +167,7 @@ async fn long_archive() -> (String, Arc<AtomicUsize>) {
         );
         connection.write_all(head.as_bytes()).await.unwrap();
         let mut left = ARCHIVE_BYTES - 4;
-        let piece = [7; 64 * 1024];
+        let piece = vec![7; 64 * 1024];
         while left > 0 {
             let written = connection
                 .write(&piece[..left.min(piece.len())])

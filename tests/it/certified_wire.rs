@@ -371,7 +371,8 @@ async fn download(story: &mut Story, wanted: Wanted) -> (MensatekCall, Vec<u8>) 
 pub(crate) fn files_of(zip: Vec<u8>) -> (usize, Vec<String>) {
     let archive = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
     let names = archive.file_names().map(str::to_owned);
-    let (certificates, others): (Vec<_>, Vec<_>) = names.partition(|name| name.ends_with(".pdf"));
+    let (certificates, others): (Vec<_>, Vec<_>) =
+        names.partition(|name| name.rsplit('.').next() == Some("pdf"));
     (certificates.len(), others)
 }
 
