@@ -319,8 +319,10 @@ async fn a_contract_takes_its_pdf_along_and_its_certificate_comes_in_pieces() {
     let mut platform = Server::new_async().await;
     let asked = platform
         .mock("POST", "/v7/EnviarSMSCERTIFICADO")
-        .match_body(Matcher::Regex("Tipocontrato=50.*".into()))
-        .match_body(Matcher::Regex("%28BASE64%3A2%3AJVBERi0x".into()))
+        .match_body(Matcher::AllOf(vec![
+            Matcher::Regex("Tipocontrato=50&".into()),
+            Matcher::Regex("%28BASE64%3A2%3AJVBERi0x".into()),
+        ]))
         .with_body(TAKEN)
         .create_async()
         .await;

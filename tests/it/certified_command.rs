@@ -14,8 +14,18 @@ use crate::{
     support::{MADRID, process::BINARY, soon},
 };
 
-/// Runs `clave-otp certified` with these arguments, beside the reactor.
-async fn run(story: &Story, arguments: &[&str], input: &str) -> Output {
+/// Runs `clave-otp certified` with these arguments, for programs.
+pub(crate) async fn run(story: &Story, arguments: &[&str], input: &str) -> Output {
+    run_for("json", story, arguments, input).await
+}
+
+/// The same in either format; beside the reactor.
+pub(crate) async fn run_for(
+    format: &str,
+    story: &Story,
+    arguments: &[&str],
+    input: &str,
+) -> Output {
     let mut command = Command::new(BINARY);
     command
         .args([
@@ -23,7 +33,7 @@ async fn run(story: &Story, arguments: &[&str], input: &str) -> Output {
             "--server",
             &format!("http://{}", story.app.grpc),
         ])
-        .args(["--format", "json"])
+        .args(["--format", format])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -42,7 +52,7 @@ async fn run(story: &Story, arguments: &[&str], input: &str) -> Output {
     ended.await.unwrap()
 }
 
-async fn json(story: &Story, arguments: &[&str]) -> Value {
+pub(crate) async fn json(story: &Story, arguments: &[&str]) -> Value {
     let output = run(story, arguments, "").await;
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{arguments:?}: {words}");

@@ -32,7 +32,7 @@ async fn tell(story: &mut Story, body: String) -> u16 {
     sent.send().await.unwrap().status().as_u16()
 }
 
-fn reference(name: &str) -> String {
+pub(crate) fn reference(name: &str) -> String {
     format!("c-{}", name.strip_prefix("certifiedMessages/").unwrap())
 }
 
@@ -44,7 +44,10 @@ fn state(name: &str, number: &str, state: u32) -> String {
     )
 }
 
-async fn watch(story: &mut Story, token: &str) -> Streaming<WatchCertifiedEventsResponse> {
+pub(crate) async fn watch(
+    story: &mut Story,
+    token: &str,
+) -> Streaming<WatchCertifiedEventsResponse> {
     let request = WatchCertifiedEventsRequest {
         administration: String::new(),
         resume_token: token.into(),
@@ -54,7 +57,9 @@ async fn watch(story: &mut Story, token: &str) -> Streaming<WatchCertifiedEvents
 }
 
 /// The next event, with its token.
-async fn next(stream: &mut Streaming<WatchCertifiedEventsResponse>) -> (CertifiedEvent, String) {
+pub(crate) async fn next(
+    stream: &mut Streaming<WatchCertifiedEventsResponse>,
+) -> (CertifiedEvent, String) {
     soon(async {
         loop {
             let message = stream.message().await.unwrap().expect("it goes on");
@@ -67,7 +72,7 @@ async fn next(stream: &mut Streaming<WatchCertifiedEventsResponse>) -> (Certifie
 }
 
 /// The token that a watch begins with.
-async fn token(stream: &mut Streaming<WatchCertifiedEventsResponse>) -> String {
+pub(crate) async fn token(stream: &mut Streaming<WatchCertifiedEventsResponse>) -> String {
     let message = soon(stream.message()).await.unwrap().unwrap();
     assert!(message.event.is_none());
     message.resume_token

@@ -277,11 +277,14 @@ async fn credits_run_out_with_two_codes() {
     }
     assert_eq!(call(&simulator, "EnviarSMS", &sms(&[])).await["Res"], -5);
     simulator.set_credits(LOGIN, Credits::whole(0));
-    let answer = call(&simulator, "EnviarSMS", &sms(&[])).await;
-    assert_eq!(
-        answer,
-        json!({ "Res": -2, "CreditosNecesarios": 1, "Cred": 0 })
-    );
+    for (function, order, needed) in [
+        ("EnviarSMS", sms(&[]), 1),
+        ("EnviarSMSCERTIFICADO", certified(&[]), 5),
+    ] {
+        let answer = call(&simulator, function, &order).await;
+        let expected = json!({ "Res": -2, "CreditosNecesarios": needed, "Cred": 0 });
+        assert_eq!(answer, expected, "{function}");
+    }
     assert_eq!(simulator.credits("other"), Credits::whole(1));
 }
 

@@ -12,15 +12,21 @@ use serde_json::Value;
 use crate::support::{BARCELONA, Files, MADRID, TestApp, process::BINARY, request_to, soon};
 
 /// A running `watch`; killed when it is dropped.
-struct Watch {
+pub(crate) struct Watch {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Watch {
     fn start(app: &TestApp, arguments: &[&str]) -> Self {
+        Self::of(app, &["watch"], arguments)
+    }
+
+    /// Of a command that watches, with these arguments.
+    pub(crate) fn of(app: &TestApp, command: &[&str], arguments: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["watch", "--server", &format!("http://{}", app.grpc)])
+            .args(command)
+            .args(["--server", &format!("http://{}", app.grpc)])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -31,7 +37,7 @@ impl Watch {
     }
 
     /// The next line; read beside the reactor.
-    async fn line(mut self) -> (Self, String) {
+    pub(crate) async fn line(mut self) -> (Self, String) {
         let (tell, told) = tokio::sync::oneshot::channel();
         thread::spawn(move || {
             let mut line = String::new();
@@ -41,13 +47,13 @@ impl Watch {
         soon(told).await.unwrap()
     }
 
-    async fn json(self) -> (Self, Value) {
+    pub(crate) async fn json(self) -> (Self, Value) {
         let (watch, line) = self.line().await;
         (watch, serde_json::from_str(&line).unwrap())
     }
 
     /// How it ended, and its last words.
-    async fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let (tell, told) = tokio::sync::oneshot::channel();
         thread::spawn(move || {
             let mut words = String::new();

@@ -67,7 +67,7 @@ pub fn order() -> CertifiedOrder {
 }
 
 /// One that carries everything there is.
-fn full_order() -> CertifiedOrder {
+pub fn full_order() -> CertifiedOrder {
     CertifiedOrder {
         kind: CertifiedKind::ContractBySignature,
         attachments: vec![
@@ -278,7 +278,7 @@ fn name() -> LibraryFileName {
     LibraryFileName::parse("notifica.pdf").unwrap()
 }
 
-fn file(form: UploadForm) -> LibraryUpload {
+pub fn file(form: UploadForm) -> LibraryUpload {
     LibraryUpload {
         name: name(),
         content: FileContent::new(b"%PDF\r\n--\xff".to_vec()),

@@ -73,7 +73,7 @@ async fn failure(function: &str, status: usize, body: &str) -> CertifiedFailure 
 }
 
 /// By hand from the text: every negative number of every function.
-const REFUSALS: &[(&str, i64, &str, RefusalKind)] = {
+pub(crate) const REFUSALS: &[(&str, i64, &str, RefusalKind)] = {
     use RefusalKind::{Absent, Credentials, Invalid, NoCredit, State, Trouble};
     &[
         (SEND, 0, "GATEWAY_REJECTED_NUMBER", Invalid),

@@ -61,6 +61,31 @@ async fn a_field_of_an_answer_that_is_not_read_changes_nothing() {
     }
 }
 
+/// Beside each recipient the words of its state; what a state means is known by its number.
+#[tokio::test]
+async fn the_words_of_a_state_in_a_report_change_nothing() {
+    let mut server = Server::new_async().await;
+    let gateway = sending(&server.url());
+    let mut told = Vec::new();
+    for content in contents() {
+        server.reset();
+        let row = json!({
+            "Fecha": "2026-11-24 11:14:24", "Tiempo": 3, "Telefono": "34600000001", "Resultado": 14,
+        });
+        let row = with(row, "Estado", content);
+        let body = format!("[{{\"Res\":1,\"Informe\":[{row}]}}]");
+        let path = format!("/v7/{REPORT}");
+        let mock = server.mock("POST", path.as_str()).with_body(body);
+        mock.create_async().await;
+        let rows = gateway.report(group()).await.unwrap();
+        assert_eq!((rows.len(), rows[0].state.number()), (1, 14), "{row}");
+        told.push(rows);
+    }
+    for other in &told {
+        assert_eq!(*other, told[0]);
+    }
+}
+
 #[test]
 fn a_field_of_a_callback_that_is_not_read_changes_nothing() {
     let report = json!({
@@ -71,7 +96,14 @@ fn a_field_of_a_callback_that_is_not_read_changes_nothing() {
         "Servicio": "SMSRECIBIDO", "timestamp": 1_664_795_529, "Movil": 217_812, "Remitente": 34_600_000_001_u64,
         "Mensaje": "SI", "idM": 78_334_454, "EsCert": true,
     });
+    // The end of a contract. That a CSV comes with it is all that the notes on versions say of it.
+    let signed = json!({
+        "Servicio": "SMSCONTRATO", "Resultado": 181, "Movil": 34_600_000_001_u64, "idMensaje": 77,
+        "Referencia": "c-07070707-0707-0707-0707-070707070707",
+    });
     for (field, callback) in [
+        ("CSV", &signed),
+        ("Variables", &signed),
         ("Remitente", &report),
         ("idReport", &report),
         ("idR", &reply),
