@@ -20,6 +20,8 @@ enum Said {
     Codes(Vec<i64>),
     Code(i64),
     Fault(Option<i64>),
+    /// Several codes, of which a reader may take the last or none.
+    FaultOfSeveral(Option<i64>),
 }
 
 /// Fails where the adapter says more than the answer does. That something was accepted, refused or not sent must stand
@@ -69,6 +71,9 @@ fn stands_there(outcome: &Outcome, place: usize, count: usize, said: &Said) -> b
         // One code says of several messages that they failed, never that they were accepted.
         Said::Code(only) => Some(*only) == code && (*only != 0 || count == 1),
         Said::Fault(fault) => *fault == code && !matches!(outcome, Outcome::Accepted(_)),
+        Said::FaultOfSeveral(last) => {
+            (code.is_none() || *last == code) && !matches!(outcome, Outcome::Accepted(_))
+        }
     }
 }
 
@@ -103,10 +108,14 @@ fn said(root: Node<'_, '_>) -> Option<Said> {
                 let name = member.children().find(|part| part.has_tag_name("name"));
                 name.is_some_and(|name| text_of(name).trim() == "faultCode")
             });
-            let value = codes
-                .next_back()
-                .and_then(|member| member.children().find(|part| part.has_tag_name("value")));
-            Some(Said::Fault(value.and_then(only).and_then(integer)))
+            let last = codes.next_back();
+            let value =
+                last.and_then(|member| member.children().find(|part| part.has_tag_name("value")));
+            let code = value.and_then(only).and_then(integer);
+            Some(match codes.next() {
+                None => Said::Fault(code),
+                Some(_) => Said::FaultOfSeveral(code),
+            })
         }
         _ => None,
     }

@@ -79,8 +79,12 @@ fn fault(inside: &str) -> Result<Answer, Unreadable> {
     else {
         return Err(Unreadable::Form);
     };
-    let code = match members.get("faultCode") {
-        Some(Value::Integer(code)) => Some(i64::from(*code)),
+    let mut codes = members
+        .iter()
+        .filter(|(name, _)| name.trim() == "faultCode");
+    // Of names that differ in white space alone nobody can say which counts.
+    let code = match (codes.next(), codes.next()) {
+        (Some((_, Value::Integer(code))), None) => Some(i64::from(*code)),
         _ => None,
     };
     Ok(Answer::Fault { code })
@@ -243,6 +247,36 @@ mod tests {
             "<methodResponse><fault><value><struct>{text}</struct></value></fault></methodResponse>"
         );
         assert_eq!(parse(&answer), Ok(Answer::Fault { code: None }));
+    }
+
+    #[test]
+    fn white_space_around_the_name_of_a_fault_code_is_none_of_its_name() {
+        let code = |name: &str, code: i32| {
+            format!("<member><name>{name}</name><value><int>{code}</int></value></member>")
+        };
+        let fault = |members: String| {
+            format!(
+                "<methodResponse><fault><value><struct>{members}</struct></value></fault></methodResponse>"
+            )
+        };
+        for name in [
+            "faultCode",
+            " faultCode\n",
+            "faultCode\r",
+            "\r\nfaultCode\r\n",
+        ] {
+            let found = parse_answer(fault(code(name, -8)).as_bytes());
+            assert_eq!(found, Ok(Answer::Fault { code: Some(-8) }), "{name:?}");
+        }
+        let two = fault(code("faultCode", 4) + &code("faultCode\r", 5));
+        for _ in 0..20 {
+            let found = parse_answer(two.as_bytes());
+            assert_eq!(
+                found,
+                Ok(Answer::Fault { code: None }),
+                "whichever is met first"
+            );
+        }
     }
 
     #[test]
