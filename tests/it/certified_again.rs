@@ -157,7 +157,7 @@ async fn what_the_platform_has_refused_is_asked_again_only_when_its_time_has_com
     refused(upload(&story, b"MZ2").await, "FILE_FORMAT_REFUSED");
     refused(delete(&story, "c.pdf").await, "FILE_UNKNOWN");
 
-    clock.advance(AGAIN_AFTER - Duration::from_secs(1));
+    clock.advance(AGAIN_AFTER.saturating_sub(Duration::from_secs(1)));
     assert_eq!(
         too_soon(cancel(&story, &name).await),
         Duration::from_secs(1)
