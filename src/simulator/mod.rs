@@ -26,6 +26,7 @@ mod xml_rpc;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
+use secrecy::SecretString;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -208,6 +209,11 @@ impl Simulator {
     /// The base URL of Mensatek's functions: `<base>/<Function>`.
     pub fn mensatek_base(&self) -> String {
         format!("http://{}{}", self.address, mensatek::PATH)
+    }
+
+    /// This log-in has this password from now on. In reality a panel sets that.
+    pub fn set_password(&self, login: &str, password: SecretString) {
+        self.platform.change_password(Login::new(login), password);
     }
 
     /// Over Mensatek: the callbacks of this log-in go here from now on, without credentials. In reality a panel sets that.

@@ -2,9 +2,12 @@
 //!
 //! Must not know: HTTP, how a protocol reads and writes, its codes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,6 +31,8 @@ pub(super) struct Platform {
     pub reporter: Reporter,
     /// What Mensatek keeps for its accounts.
     pub books: Books,
+    /// Passwords that were changed since the start.
+    passwords: Mutex<HashMap<Login, SecretString>>,
     script: Mutex<Arc<Script>>,
 }
 
@@ -58,6 +63,7 @@ impl Platform {
             books,
             clock,
             ledger,
+            passwords: Mutex::default(),
             script: Mutex::new(Arc::new(script)),
         }
     }
@@ -81,10 +87,27 @@ impl Platform {
         });
     }
 
+    /// From now on the log-in has this password.
+    pub fn change_password(&self, login: Login, password: SecretString) {
+        let mut changed = self
+            .passwords
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        changed.insert(login, password);
+    }
+
     /// Whether this log-in and password belong together; counts those that do not.
     pub fn admit(&self, login: &str, password: &SecretString) -> Result<Login, Refusal> {
         let login = Login::if_short(login).ok_or(Refusal::WrongLogin)?;
-        if !self.accounts.admit(&login, password) {
+        let changed = {
+            let changed = self
+                .passwords
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let expected = changed.get(&login);
+            expected.map(|expected| expected.expose_secret() == password.expose_secret())
+        };
+        if !changed.unwrap_or_else(|| self.accounts.admit(&login, password)) {
             self.ledger.count_wrong_login(&login)?;
             return Err(Refusal::WrongLogin);
         }

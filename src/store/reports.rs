@@ -88,7 +88,7 @@ pub struct ForgottenReports {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settleable {
     pub(super) state: DeliveryState,
-    /// An attempt of unknown outcome came before the last one.
+    /// An attempt of unknown outcome came before the last one, or was itself the last and to be resent.
     pub(super) maybe_sent: bool,
     pub(super) attempts: u32,
     pub(super) report_deadline: Option<Timestamp>,
@@ -137,7 +137,8 @@ pub(super) fn decide(delivery: Settleable, news: &News, now: Timestamp) -> Move 
             Move::To(DeliveryState::Delivered)
         }
         (DeliveryState::Sent | DeliveryState::Uncertain, News::Failed(_))
-            if !maybe_sent && is_of_last_attempt =>
+            // What no resend followed has no other message.
+            if (!maybe_sent || attempts == 1) && is_of_last_attempt =>
         {
             Move::To(DeliveryState::Failed)
         }
@@ -199,6 +200,17 @@ mod tests {
             let to = decide(delivery, &News::Delivered, NOON);
             assert_eq!(to, Move::To(DeliveryState::Delivered));
         }
+    }
+
+    #[test]
+    fn that_its_only_message_failed_is_believed_though_the_account_would_have_had_it_resent() {
+        let superseded = Settleable {
+            state: DeliveryState::Uncertain,
+            maybe_sent: true,
+            ..sent()
+        };
+        let to = decide(superseded, &failed(), NOON);
+        assert_eq!(to, Move::To(DeliveryState::Failed));
     }
 
     #[test]

@@ -54,6 +54,7 @@ async fn a_request_id_is_known_a_day_later_and_after_a_restart_and_sends_nothing
     clock.advance(23 * HOUR + Duration::from_secs(59 * 60));
     let mut app = TestApp::start_on(files, simulator, Arc::new(clock.clone())).await;
     is_still_known(&mut app, &request, &first.name).await;
+    app.until_idle().await;
     clock.advance(24 * HOUR);
     is_still_known(&mut app, &request, &first.name).await;
     // Its code is long over: that is not what a repeat is told, but what a new request is.
@@ -77,6 +78,7 @@ async fn a_request_id_outlives_the_log_of_changes() {
     let place = Watcher::begin(&app.client, "", "").await.unwrap().token;
     let request = request_at(clock.now());
     let first = app.ends(request.clone()).await;
+    app.until_idle().await;
     clock.advance(31 * 24 * HOUR);
     // The newest entry is always kept, so there has to be another one.
     app.ends(request_at(clock.now())).await;

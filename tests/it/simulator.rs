@@ -17,7 +17,7 @@ use tokio::{
 };
 
 pub(crate) const LOGIN: &str = "0a1b2c3d-000000001";
-const PASSWORD: &str = "not-a-real-password";
+pub(crate) const PASSWORD: &str = "not-a-real-password";
 
 pub(crate) fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))

@@ -1,4 +1,4 @@
-//! Every action of a script does to the connection what it says.
+//! Every action of a script does to the connection what it says; what a panel would change changes at once.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,9 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::simulator::{answer, call_to, client, codes_of, good_call, post, raw_post, simulator};
+use crate::simulator::{
+    LOGIN, PASSWORD, answer, call_to, client, codes_of, good_call, post, raw_post, simulator,
+};
 
 const TWO: [(&str, &str, &str); 2] = [
     ("600000001", "uno", "217812"),
@@ -344,4 +346,18 @@ fn the_sample_script_shows_every_action_and_every_key() {
             "{form}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_is_wrong_until_it_is_changed_back() {
+    let simulator = simulator(Script::new()).await;
+    let body = || good_call(&[("600000001", "texto", "217812")]);
+    simulator.set_password(LOGIN, "another".into());
+    let refused = answer(&simulator, body()).await;
+    assert_eq!(codes_of(&refused), None);
+    simulator.set_password(LOGIN, PASSWORD.into());
+    let taken = answer(&simulator, body()).await;
+    assert_eq!(codes_of(&taken), Some(vec![0]));
+    let ledger = simulator.ledger();
+    assert_eq!((ledger.wrong_logins(LOGIN), ledger.message_count()), (1, 1));
 }

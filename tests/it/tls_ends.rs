@@ -86,7 +86,8 @@ async fn what_ends_beside_the_chain_that_counts_costs_nobody_a_call() {
         files.call_as(&caller, &pki.server);
     })
     .await;
-    app.accepted(request_at(clock.now())).await;
+    app.ends(request_at(clock.now())).await;
+    app.until_idle().await;
     clock.advance(Duration::from_secs(2 * 3600));
     app.accepted(request_at(clock.now())).await;
     app.accepted(request_at(clock.now())).await;

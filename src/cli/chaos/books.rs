@@ -6,26 +6,37 @@
 
 mod case;
 mod course;
+mod falsified;
 mod judge;
 #[cfg(test)]
 mod judge_tests;
 #[cfg(test)]
 mod made_up;
 mod places;
+mod presented;
+#[cfg(test)]
+mod presented_tests;
 mod reported;
 #[cfg(test)]
 mod reported_tests;
+mod resent;
+#[cfg(test)]
+mod resent_tests;
+mod superseded;
+#[cfg(test)]
+mod superseded_tests;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{callers::Asked, received::Received};
+use super::{asked::Asked, received::Received, spells::Spell};
 use crate::grpc::proto::Delivery;
 
+pub(super) use falsified::{Trial, trial};
 pub(super) use judge::judge;
 
 /// What is compared.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Books<'a> {
     pub(super) asked: &'a [Asked],
     pub(super) received: &'a Received,
@@ -34,6 +45,40 @@ pub(super) struct Books<'a> {
     pub(super) changes: &'a [Delivery],
     /// From when to when the service started again after a kill, and so may have found what the kill left behind.
     pub(super) recoveries: &'a [(Timestamp, Timestamp)],
+    /// When which account had wrong credentials.
+    pub(super) spells: &'a [Spell],
+}
+
+/// The same, to be kept and changed.
+#[derive(Debug, Clone)]
+pub(super) struct Evidence {
+    pub(super) asked: Vec<Asked>,
+    pub(super) received: Received,
+    pub(super) stored: Vec<Delivery>,
+    pub(super) changes: Vec<Delivery>,
+    pub(super) recoveries: Vec<(Timestamp, Timestamp)>,
+    pub(super) spells: Vec<Spell>,
+}
+
+impl Evidence {
+    pub(super) fn books(&self) -> Books<'_> {
+        let Self {
+            asked,
+            received,
+            stored,
+            changes,
+            recoveries,
+            spells,
+        } = self;
+        Books {
+            asked,
+            received,
+            stored,
+            changes,
+            recoveries,
+            spells,
+        }
+    }
 }
 
 /// Which promise a finding breaks.
@@ -48,6 +93,10 @@ pub(super) enum Kind {
     Late,
     /// It came on another account, from another sender or with another code.
     MixedUp,
+    /// It was sent, or tried, after a newer code had been answered as superseding it.
+    Superseded,
+    /// Credentials that had been rejected came again, or something else while their account was closed.
+    Presented,
     /// A state was taken back, or left where it was final.
     Back,
     /// Anything else that neither a kill nor a fault of the script explains.
@@ -81,6 +130,9 @@ pub(super) struct Verdict {
     pub(super) failed: usize,
     pub(super) expired: usize,
     pub(super) cancelled: usize,
+    pub(super) superseded: usize,
+    /// Sent once more by accounts that want that.
+    pub(super) resent: usize,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -106,7 +158,7 @@ impl Verdict {
     }
 
     /// The counts by name, in the order in which they are printed.
-    pub(super) fn counts(&self) -> [(&'static str, usize); 16] {
+    pub(super) fn counts(&self) -> [(&'static str, usize); 20] {
         [
             ("accepted", self.accepted),
             ("sent", self.sent),
@@ -115,6 +167,8 @@ impl Verdict {
             ("twice", self.count(Kind::Twice)),
             ("late", self.count(Kind::Late)),
             ("mixed up", self.count(Kind::MixedUp)),
+            ("sent though superseded", self.count(Kind::Superseded)),
+            ("presented again", self.count(Kind::Presented)),
             ("taken back", self.count(Kind::Back)),
             ("uncertain", self.uncertain),
             ("refused", self.refused),
@@ -122,6 +176,8 @@ impl Verdict {
             ("expired", self.expired),
             ("failed", self.failed),
             ("cancelled", self.cancelled),
+            ("superseded", self.superseded),
+            ("resent", self.resent),
             ("given up", self.given_up),
             ("on the second account", self.on_the_second),
         ]
@@ -142,6 +198,8 @@ impl Kind {
             Self::Twice => "twice",
             Self::Late => "late",
             Self::MixedUp => "mixed up",
+            Self::Superseded => "sent though superseded",
+            Self::Presented => "presented again",
             Self::Back => "taken back",
             Self::Unexplained => "unexplained",
         }

@@ -4,7 +4,6 @@
 //! Must not know: when and how the service dies, the platform.
 
 use std::{
-    collections::BTreeSet,
     ops::RangeInclusive,
     sync::{
         Arc,
@@ -13,23 +12,23 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
-use jiff::Timestamp;
+use futures_util::future::{OptionFuture, join, join_all};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, SemaphorePermit, watch},
     task::JoinSet,
 };
 use tonic::{Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use super::{
+    asked::{Answer, Asked, CancelTold, Told},
     chance::{Chance, Purpose},
-    installation::{SAMPLES, Sample},
+    citizens::{self, Citizen},
 };
 use crate::{
     clock::{Clock, SystemClock},
     grpc::proto::{
-        self, CancelDeliveryRequest, CreateDeliveryRequest,
+        CancelDeliveryRequest, CreateDeliveryRequest,
         delivery_service_client::DeliveryServiceClient,
     },
 };
@@ -46,55 +45,6 @@ const REST: Duration = Duration::from_millis(30);
 const REST_BETWEEN: RangeInclusive<u64> = 0..=40;
 /// Most requests that are allowed and have not begun.
 const MOST_WAITING: usize = 200;
-/// Life of an ordinary code: longer than any run, so that it never expires.
-const LONG_LIFE: Duration = Duration::from_secs(29 * 60);
-/// First of the numbers, one for each delivery (none of them is asked for anything: no SMS is sent).
-pub(super) const FIRST_PHONE: u64 = 600_000_000;
-
-/// What a caller knows in the end of one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Told {
-    Ok,
-    /// With this reason.
-    Refused(String),
-    /// Its calls broke, and it gave up.
-    Nothing,
-}
-
-/// What a caller knows in the end of its cancellation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CancelTold {
-    NotAsked,
-    Ok,
-    Refused,
-    Nothing,
-}
-
-/// One request and what was told about it.
-#[derive(Debug)]
-pub(super) struct Asked {
-    /// Its number in the run, which also makes its phone and its reference.
-    pub(super) number: u64,
-    pub(super) sample: &'static Sample,
-    pub(super) code: Code,
-    pub(super) expire_time: Timestamp,
-    pub(super) told: Told,
-    /// Names that an OK brought; more than one is a broken promise.
-    pub(super) names: BTreeSet<String>,
-    pub(super) cancelled: CancelTold,
-    /// Other content under the same `request_id` was taken.
-    pub(super) reuse_was_taken: bool,
-}
-
-/// A one-time code that does not print itself.
-#[derive(Clone)]
-pub(super) struct Code(pub(super) String);
-
-impl std::fmt::Debug for Code {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Code")
-    }
-}
 
 /// What all callers share.
 #[derive(Debug)]
@@ -170,19 +120,35 @@ impl Room {
         let mut book = Vec::new();
         while let Ok(permit) = self.allowed.acquire().await {
             permit.forget();
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            book.push(self.ask(number).await);
+            let citizen = Citizen::of(self.seed, self.next.fetch_add(1, Ordering::Relaxed));
+            // A second code counts as a request of its own, so there may be none left for it.
+            let second = citizen.second.filter(|_| {
+                self.allowed
+                    .try_acquire()
+                    .map(SemaphorePermit::forget)
+                    .is_ok()
+            });
+            let second = second.map(async |second| {
+                tokio::time::sleep(second.after).await;
+                self.ask(&citizen, true).await
+            });
+            let (first, second) = join(self.ask(&citizen, false), OptionFuture::from(second)).await;
+            book.push(first);
+            book.extend(second);
             // Without a rest all would come at once, and go out in one request.
-            let rest = Chance::of(self.seed, Purpose::Rest, number).milliseconds(REST_BETWEEN);
+            let rest =
+                Chance::of(self.seed, Purpose::Rest, citizen.index).milliseconds(REST_BETWEEN);
             tokio::time::sleep(rest).await;
         }
         book
     }
 
     /// One request from its first call to the last word about it.
-    async fn ask(&self, number: u64) -> Asked {
+    async fn ask(&self, citizen: &Citizen, second: bool) -> Asked {
+        let number = citizen.number(second);
         let mut chance = Chance::of(self.seed, Purpose::Caller, number);
-        let (request, mut asked) = self.request(number, &mut chance);
+        let (request, mut asked) =
+            citizens::request(self.seed, citizen, second, &mut chance, self.clock.now());
         let copies = if chance.percent(15) {
             chance.among(2..=4)
         } else {
@@ -207,55 +173,12 @@ impl Room {
                 code: "OTHER7".into(),
                 ..request
             };
-            asked.reuse_was_taken = matches!(self.create(other).await, Answer::Ok(_));
+            asked.reuse_was_taken = matches!(self.create(other).await, Answer::Ok(..));
         }
         if chance.percent(12) {
             asked.cancelled = self.cancel(&asked).await;
         }
         asked
-    }
-
-    fn request(&self, number: u64, chance: &mut Chance) -> (CreateDeliveryRequest, Asked) {
-        let sample = &SAMPLES[usize::from(chance.percent(40))];
-        let life = if chance.percent(20) {
-            chance.milliseconds(30..=2500)
-        } else {
-            LONG_LIFE
-        };
-        // Kept to the microsecond, as the store keeps it.
-        let now = self.clock.now().as_microsecond();
-        let expire_time = i64::try_from(life.as_micros())
-            .ok()
-            .and_then(|life| Timestamp::from_microsecond(now + life).ok())
-            .unwrap_or(Timestamp::MAX);
-        let code = format!("{:06}", chance.among(0..=999_999));
-        let high = u128::from(chance.next()) << 64;
-        let id = uuid::Builder::from_random_bytes((high | u128::from(chance.next())).to_be_bytes());
-        let request = CreateDeliveryRequest {
-            request_id: id.into_uuid().to_string(),
-            administration: sample.dir3.into(),
-            recipient: format!("+34{}", FIRST_PHONE + number),
-            code: code.clone(),
-            purpose: proto::Purpose::Login.into(),
-            language: chance.pick(&["es", "ca", "gl", "eu", "en"]).into(),
-            expire_time: Some(prost_types::Timestamp {
-                seconds: expire_time.as_second(),
-                nanos: expire_time.subsec_nanosecond(),
-            }),
-            reference: reference(number),
-            ..CreateDeliveryRequest::default()
-        };
-        let asked = Asked {
-            number,
-            sample,
-            code: Code(code),
-            expire_time,
-            told: Told::Nothing,
-            names: BTreeSet::new(),
-            cancelled: CancelTold::NotAsked,
-            reuse_was_taken: false,
-        };
-        (request, asked)
     }
 
     /// Asks until there is an answer; now and then gives up after a broken call, as callers do.
@@ -273,7 +196,7 @@ impl Room {
         let mut client = self.client().await;
         let answered = client.create_delivery(in_time(request)).await;
         match answered.map(|response| response.into_inner().delivery) {
-            Ok(delivery) => Answer::Ok(delivery.unwrap_or_default().name),
+            Ok(delivery) => Answer::Ok(delivery.unwrap_or_default().name, self.clock.now()),
             Err(status) => reason_of(&status).map_or(Answer::Broken, Answer::Refused),
         }
     }
@@ -306,49 +229,18 @@ impl Room {
     }
 }
 
-/// What came of one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
-    /// With the name of the delivery.
-    Ok(String),
-    /// With this reason.
-    Refused(String),
-    /// It may have been taken or not.
-    Broken,
-}
-
-impl Asked {
-    /// An OK counts whatever else was told; a refusal counts more than nothing.
-    fn note(&mut self, answer: Answer) {
-        match answer {
-            Answer::Ok(name) => {
-                self.told = Told::Ok;
-                self.names.insert(name);
-            }
-            Answer::Refused(reason) if self.told == Told::Nothing => {
-                self.told = Told::Refused(reason);
-            }
-            Answer::Refused(_) | Answer::Broken => {}
-        }
-    }
-}
-
-/// The caller's own id of a request.
-pub(super) fn reference(number: u64) -> String {
-    format!("chaos-{number}")
-}
-
 fn in_time<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
 }
 
-/// The reason that the service gave; none where the call broke on its way.
+/// The reason why the service has surely not done it; none where the call broke on its way, or where the service itself cannot say:
+/// behind a store that is too slow it may still be done (docs/ERRORS.md).
 fn reason_of(status: &Status) -> Option<String> {
     let details = status.get_error_details();
     details
         .error_info()
-        .filter(|info| info.domain == "clave-otp")
+        .filter(|info| info.domain == "clave-otp" && info.reason != "STORE_UNAVAILABLE")
         .map(|info| info.reason.clone())
 }

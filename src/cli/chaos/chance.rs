@@ -7,7 +7,7 @@ use std::{ops::RangeInclusive, time::Duration};
 /// What a row of numbers is for; rows of different purposes have nothing to do with each other.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
-    /// How one life of the service ends.
+    /// In which order lives of the service end how.
     Life = 1,
     /// What one caller does.
     Caller = 2,
@@ -21,6 +21,18 @@ pub(super) enum Purpose {
     Report = 6,
     /// From which the faults of one platform follow.
     Platform = 7,
+    /// What is wrong with the way to a platform in one life.
+    Line = 8,
+    /// Which account has the wrong password.
+    Spell = 9,
+    /// What one citizen is sent.
+    Citizen = 10,
+    /// The code of one delivery.
+    Code = 11,
+    /// In which order faults of one kind of count come.
+    Deck = 12,
+    /// The moment at which one life ends.
+    End = 13,
 }
 
 /// A row of numbers (splitmix64; Steele, Lea, Flood 2014), the same for the same seed, purpose and index.

@@ -4,24 +4,30 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use super::{
-    callers::FIRST_PHONE,
-    faults::{Fault, Faults, Reply},
-    installation::{PASSWORD, Wire, contracts_of},
-    received::{Heard, Receipt, Received, Said, Visit},
+    certificates::Certificates,
+    citizens,
+    faults::{Fault, Faults, Reply, Weather},
+    front::Front,
+    installation::PASSWORD,
+    line::Line,
+    received::{Heard, Presented, Receipt, Received, Said, Visit},
     reporting::Reports,
+    samples::{Contract, Wire, contracts_of},
 };
 use crate::{
     clock::{Clock as _, SystemClock},
     domain::Sender,
     simulator::{
-        Account, Accounts, Action, Ending, Event, Gate, Ledger, Match, ReceivedMessage, Refusal,
-        ReportAnswer, ReportEnding, Script, SentReport, Simulator, SimulatorError,
+        Account, Accounts, Action, Ending, Event, Gate, Ledger, Match, Observer, ReceivedMessage,
+        Refusal, ReportAnswer, ReportEnding, Script, SentReport, Simulator, SimulatorError,
         SimulatorOptions,
     },
 };
@@ -34,107 +40,113 @@ const NOT_KEPT: u16 = 503;
 /// How requests ended and when, by their number.
 type Endings = Arc<Mutex<HashMap<u64, (Ending, Timestamp)>>>;
 
+/// Requests with credentials that are not accepted, in order of time.
+type Refusals = Arc<Mutex<Vec<Presented>>>;
+
+/// Not the password that the service has.
+const OTHER_PASSWORD: &str = "otra-clave-de-prueba";
+
 /// One platform.
 #[derive(Debug)]
 pub(super) struct Platform {
     wire: Wire,
     simulator: Simulator,
+    front: Front,
     faults: Faults,
     reports: Reports,
     endings: Endings,
-    meant: Mutex<Meant>,
-}
-
-/// What was meant for which requests.
-#[derive(Debug, Default)]
-struct Meant {
-    /// Spans of requests that were held whatever their fault: after the first number, up to the second.
-    held: Vec<(u64, u64)>,
-    /// After this number requests are held.
-    held_since: Option<u64>,
-    /// After this number all is well.
-    well_since: Option<u64>,
-}
-
-impl Meant {
-    fn release(&mut self, last: u64) {
-        if let Some(first) = self.held_since.take() {
-            self.held.push((first, last));
-        }
-    }
-
-    fn may_fail(&self, request: u64) -> bool {
-        let well = self.well_since.is_some_and(|last| request > last);
-        let holds = |(first, last): &(u64, u64)| (first + 1..=*last).contains(&request);
-        !well && !self.held.iter().any(holds)
-    }
+    refusals: Refusals,
 }
 
 impl Platform {
-    pub(super) async fn start(wire: Wire, seed: u64) -> Result<Self, SimulatorError> {
+    pub(super) async fn start(
+        wire: Wire,
+        seed: u64,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Result<Self, String> {
         let accounts = contracts_of(wire).map(|contract| {
             // Parsed again when the service reads its configuration. It may send under no other here.
             let sender = Sender::parse(contract.sender).ok();
             Account::new(contract.login, PASSWORD.into(), sender)
         });
         let endings = Endings::default();
-        let book = Arc::clone(&endings);
+        let refusals = Refusals::default();
         let clock = Arc::new(SystemClock::new());
-        let at_end = Arc::clone(&clock);
-        let observer = move |event: &Event<'_>| {
-            if let Event::Ended(request) = event {
-                let mut endings = book.lock().unwrap_or_else(PoisonError::into_inner);
-                endings.insert(request.number, (request.ending, at_end.now()));
-            }
-        };
+        let observer = observer(&endings, &refusals, Arc::clone(&clock));
         let options = SimulatorOptions::new(Accounts::listed(accounts), clock)
             .keep_all_messages()
-            .observer(Arc::new(observer));
+            .observer(observer);
+        let simulator = Simulator::start(([127, 0, 0, 1], 0).into(), options).await;
+        let simulator = simulator.map_err(|error| error.to_string())?;
+        let front = Front::before(simulator.address(), certificates).await;
         Ok(Self {
             wire,
-            simulator: Simulator::start(([127, 0, 0, 1], 0).into(), options).await?,
+            front: front.map_err(|error| format!("no way to a platform: {error}"))?,
+            simulator,
             faults: Faults::of(seed, wire),
             reports: Reports::of(seed),
             endings,
-            meant: Mutex::default(),
+            refusals,
         })
     }
 
-    pub(super) fn endpoint(&self) -> String {
-        match self.wire {
-            Wire::XmlRpc => self.simulator.endpoint(),
-            Wire::Soap => self.simulator.soap_endpoint(),
-        }
+    /// Where the service finds it: the front, under this host name.
+    pub(super) fn endpoint(&self, host: &str) -> String {
+        let (scheme, whole) = match self.wire {
+            Wire::XmlRpc => ("http", self.simulator.endpoint()),
+            Wire::Soap => ("https", self.simulator.soap_endpoint()),
+        };
+        let path = whole.splitn(4, '/').nth(3).unwrap_or_default();
+        let port = self.front.address().port();
+        format!("{scheme}://{host}:{port}/{path}")
     }
 
-    /// From now on requests meet the faults of their numbers.
-    pub(super) fn misbehave(&self) -> Result<(), SimulatorError> {
-        let last = self.ledger().request_count();
-        self.meant().release(last);
-        let requests = last + 1..last + 1 + PLANNED;
-        let script = self.faults.script(Script::new(), requests.clone());
+    /// From now on the way here is like this, for so long where that is said.
+    pub(super) async fn line(
+        &self,
+        line: Option<Line>,
+        lasts: Option<Duration>,
+    ) -> Result<(), String> {
+        self.front.set(line, lasts).await
+    }
+
+    /// From now on the account has another password here than the service has, or the same again.
+    pub(super) fn change_password(&self, contract: &Contract, is_right: bool) {
+        let password = if is_right { PASSWORD } else { OTHER_PASSWORD };
+        self.simulator.set_password(contract.login, password.into());
+    }
+
+    /// From now on requests meet faults.
+    pub(super) fn misbehave(&self, weather: Weather) -> Result<(), SimulatorError> {
+        let requests = self.next_requests();
+        let script = self.faults.deal(Script::new(), requests.clone(), weather);
         self.simulator.play(self.reports.script(script, requests))
     }
 
     /// From now on requests are held and never answered.
     pub(super) fn hold(&self) -> Result<(), SimulatorError> {
-        let last = self.ledger().request_count();
-        let mut meant = self.meant();
-        meant.release(last);
-        meant.held_since = Some(last);
+        self.faults.clear_from(self.next_requests().start);
         let held = Action::Hold(Gate::new());
         self.simulator.play(Script::new().on(Match::always(), held))
     }
 
     /// From now on all is well; what is reported stays as it was.
     pub(super) fn behave(&self) -> Result<(), SimulatorError> {
-        let last = self.ledger().request_count();
-        let mut meant = self.meant();
-        meant.release(last);
-        meant.well_since = Some(last);
-        let requests = last + 1..last + 1 + PLANNED;
+        let requests = self.next_requests();
+        self.faults.clear_from(requests.start);
         self.simulator
             .play(self.reports.script(Script::new(), requests))
+    }
+
+    /// Those that a script plans for.
+    fn next_requests(&self) -> Range<u64> {
+        let last = self.ledger().request_count();
+        last + 1..last + 1 + PLANNED
+    }
+
+    /// How many requests have met which fault.
+    pub(super) fn faults_met(&self) -> BTreeMap<&'static str, usize> {
+        self.faults.met(self.ledger().request_count())
     }
 
     /// Returns when a request is held.
@@ -150,31 +162,27 @@ impl Platform {
     /// Writes its book into what was received.
     pub(super) fn tell(&self, received: &mut Received) {
         let endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
-        let meant = self.meant();
-        let fault = |request| {
-            let fault = self.faults.at(request);
-            fault.filter(|_| meant.may_fail(request))
-        };
+        let fault = |request| self.faults.at(request);
         let whys = self.ledger().refused().into_iter();
         let whys = whys.map(|request| request.why);
-        received
-            .refused
-            .extend(whys.filter(|why| *why != Refusal::BodyIncomplete));
-        let faults = received.faults.entry(self.wire).or_default();
-        for fault in (1..=self.ledger().request_count()).filter_map(fault) {
-            *faults.entry(fault.as_str()).or_default() += 1;
-        }
+        received.refused.extend(
+            whys.filter(|why| !matches!(why, Refusal::BodyIncomplete | Refusal::WrongLogin)),
+        );
+        let presented = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        received.presented.extend(presented.iter().cloned());
+        received.faults.insert(self.wire, self.faults_met());
+        received.resets.insert(self.wire, self.front.resets());
         let mut said = self.said(received);
         let mut visits = BTreeMap::new();
         for message in self.ledger().messages() {
-            let number = delivery_of(&message);
+            let citizen = citizens::of_phone(message.phone.expose());
             let ending = endings.get(&message.request).copied();
             let visit = visit(&message, ending, fault(message.request));
             visits.insert(message.request, visit);
             let said = said.remove(&message.number).unwrap_or_default();
             let receipt = self.receipt(message, ending, fault, said);
-            match number {
-                Some(number) => received.messages.entry(number).or_default().push(receipt),
+            match citizen {
+                Some(citizen) => received.messages.entry(citizen).or_default().push(receipt),
                 None => received.strangers += 1,
             }
         }
@@ -237,18 +245,31 @@ impl Platform {
         }
     }
 
-    fn meant(&self) -> MutexGuard<'_, Meant> {
-        self.meant.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn ledger(&self) -> &Ledger {
         self.simulator.ledger()
     }
 }
 
-fn delivery_of(message: &ReceivedMessage) -> Option<u64> {
-    let phone: u64 = message.phone.expose().parse().ok()?;
-    phone.checked_sub(FIRST_PHONE)
+/// Writes down when which request ended, and what was refused for its credentials.
+fn observer(endings: &Endings, refusals: &Refusals, clock: Arc<SystemClock>) -> Observer {
+    let (endings, refusals) = (Arc::clone(endings), Arc::clone(refusals));
+    Arc::new(move |event: &Event<'_>| match event {
+        Event::Ended(request) => {
+            let mut endings = endings.lock().unwrap_or_else(PoisonError::into_inner);
+            endings.insert(request.number, (request.ending, clock.now()));
+        }
+        Event::Refused(request) if request.why == Refusal::WrongLogin => {
+            let login = request.login.as_ref();
+            let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            refusals.push(Presented {
+                login: login
+                    .map(|login| login.as_str().to_owned())
+                    .unwrap_or_default(),
+                time: clock.now(),
+            });
+        }
+        _ => {}
+    })
 }
 
 fn heard(report: &SentReport) -> Heard {

@@ -2,13 +2,24 @@
 //!
 //! Must not know: the callers, the store.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{installation::Wire, platform::Platform, received::Received};
+use super::{
+    certificates::Certificates,
+    faults::Weather,
+    installation::NOBODY,
+    line::Line,
+    platform::Platform,
+    received::Received,
+    samples::{Contract, Wire},
+};
 use crate::simulator::SimulatorError;
 
 /// How often it is looked whether reports are still to come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How many requests have met which fault, at each platform.
+pub(super) type FaultsMet = BTreeMap<Wire, BTreeMap<&'static str, usize>>;
 
 /// The platforms.
 #[derive(Debug)]
@@ -18,23 +29,59 @@ pub(super) struct Platforms {
 }
 
 impl Platforms {
-    pub(super) async fn start(seed: u64) -> Result<Self, SimulatorError> {
+    pub(super) async fn start(seed: u64, certificates: &Arc<Certificates>) -> Result<Self, String> {
+        let certificates = Some(Arc::clone(certificates));
         Ok(Self {
-            xml_rpc: Platform::start(Wire::XmlRpc, seed).await?,
-            soap: Platform::start(Wire::Soap, seed).await?,
+            xml_rpc: Platform::start(Wire::XmlRpc, seed, None).await?,
+            soap: Platform::start(Wire::Soap, seed, certificates).await?,
         })
     }
 
-    pub(super) fn endpoint(&self, wire: Wire) -> String {
+    /// Where the service finds it; under a name that nobody has where that is what is wrong.
+    pub(super) fn endpoint(&self, wire: Wire, line: Option<Line>) -> String {
+        let host = if line == Some(Line::NoName) {
+            NOBODY
+        } else {
+            "127.0.0.1"
+        };
+        self.of(wire).endpoint(host)
+    }
+
+    pub(super) fn of(&self, wire: Wire) -> &Platform {
         match wire {
-            Wire::XmlRpc => self.xml_rpc.endpoint(),
-            Wire::Soap => self.soap.endpoint(),
+            Wire::XmlRpc => &self.xml_rpc,
+            Wire::Soap => &self.soap,
         }
     }
 
-    /// From now on requests meet the faults of their numbers.
-    pub(super) fn misbehave(&self) -> Result<(), SimulatorError> {
-        self.both().into_iter().try_for_each(Platform::misbehave)
+    /// From now on the way to one of them is like this, and the way to the other is free.
+    pub(super) async fn line(
+        &self,
+        broken: Option<(Wire, Line)>,
+        lasts: Option<Duration>,
+    ) -> Result<(), String> {
+        for wire in Wire::BOTH {
+            let line = broken.filter(|(at, _)| *at == wire).map(|(_, line)| line);
+            self.of(wire).line(line, lasts).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_password(&self, contract: &Contract, is_right: bool) {
+        self.of(contract.wire).change_password(contract, is_right);
+    }
+
+    /// How many requests have met which fault, at each platform.
+    pub(super) fn faults_met(&self) -> FaultsMet {
+        Wire::BOTH
+            .map(|wire| (wire, self.of(wire).faults_met()))
+            .into()
+    }
+
+    /// From now on requests meet faults.
+    pub(super) fn misbehave(&self, weather: Weather) -> Result<(), SimulatorError> {
+        let mut both = self.both().into_iter();
+        both.try_for_each(|platform| platform.misbehave(weather))
     }
 
     /// From now on requests are held and never answered.
@@ -71,6 +118,7 @@ impl Platforms {
         for receipts in received.messages.values_mut() {
             receipts.sort_by_key(|receipt| receipt.time);
         }
+        received.presented.sort_by_key(|presented| presented.time);
         received
     }
 

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    io::{Read as _, Seek as _, SeekFrom},
     net::SocketAddr,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -28,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Starter {
     program: PathBuf,
     service_file: PathBuf,
+    authority_file: PathBuf,
     log_file: PathBuf,
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Starter {
 #[derive(Debug)]
 pub(super) struct Service {
     process: Child,
+    /// Where it takes calls, once it has said so.
+    listens_on: Option<SocketAddr>,
     /// Kept open to the end: a service that cannot print would end by itself.
     output: Option<BufReader<ChildStdout>>,
     log_file: PathBuf,
@@ -46,6 +50,7 @@ impl Starter {
         Ok(Self {
             program: std::env::current_exe().map_err(|error| format!("own path: {error}"))?,
             service_file: installation.service_file(),
+            authority_file: installation.authority_file(),
             log_file: installation.log_file(),
         })
     }
@@ -61,7 +66,10 @@ impl Starter {
         command
             // Settings of whoever runs this must not reach the service.
             .env_clear()
-            .env(logs::FILTER_VARIABLE, "warn")
+            // How exchanges with the platforms fail is looked for afterwards.
+            .env(logs::FILTER_VARIABLE, "warn,clave_otp::gateway::http=debug")
+            // The accounts name the run's authority themselves; this stands for the system's, which take long to read.
+            .env("SSL_CERT_FILE", &self.authority_file)
             .arg("serve")
             .arg("--config")
             .arg(&self.service_file)
@@ -76,8 +84,28 @@ impl Starter {
         Ok(Service {
             output: process.stdout.take().map(BufReader::new),
             process,
+            listens_on: None,
             log_file: self.log_file.clone(),
         })
+    }
+
+    /// How long the log is, in bytes.
+    pub(super) fn log_length(&self) -> u64 {
+        fs::metadata(&self.log_file).map_or(0, |log| log.len())
+    }
+
+    /// How many lines the log has had since it was so long that hold one of these words.
+    pub(super) fn told_since(&self, length: u64, words: &[&str]) -> usize {
+        let mut news = Vec::new();
+        let read = fs::File::open(&self.log_file).and_then(|mut log| {
+            log.seek(SeekFrom::Start(length))?;
+            log.read_to_end(&mut news)
+        });
+        // What cannot be read has not been told; the run then says what is missing.
+        let _ = read;
+        let news = String::from_utf8_lossy(&news);
+        let tells = |line: &&str| words.iter().any(|word| line.contains(word));
+        news.lines().filter(tells).count()
     }
 }
 
@@ -93,14 +121,21 @@ impl Service {
             Err(_) => Err(self.problem("does not start")),
             Ok(Err(error)) => Err(error.to_string()),
             Ok(Ok(0)) => Ok(None),
-            Ok(Ok(_)) => line
-                .split("grpc ")
-                .nth(1)
-                .and_then(|rest| rest.split(',').next())
-                .and_then(|address| address.parse().ok())
-                .map(Some)
-                .ok_or_else(|| self.problem("does not say where it listens")),
+            Ok(Ok(_)) => {
+                self.listens_on = line
+                    .split("grpc ")
+                    .nth(1)
+                    .and_then(|rest| rest.split(',').next())
+                    .and_then(|address| address.parse().ok());
+                self.listens_on().map(Some)
+            }
         }
+    }
+
+    /// The same, after it has listened.
+    pub(super) fn listens_on(&self) -> Result<SocketAddr, String> {
+        self.listens_on
+            .ok_or_else(|| self.problem("does not say where it listens"))
     }
 
     /// Returns when it has ended by itself, at a crash point.
@@ -163,8 +198,9 @@ impl Service {
     }
 }
 
-/// The last line of the log, which by promise holds no secret.
+/// The last line of the log that is no mere detail; by promise it holds no secret.
 fn last_line(file: &Path) -> String {
     let log = fs::read_to_string(file).unwrap_or_default();
-    log.lines().last().unwrap_or("none").to_owned()
+    let mut lines = log.lines().filter(|line| !line.contains("\"DEBUG\""));
+    lines.next_back().unwrap_or("none").to_owned()
 }

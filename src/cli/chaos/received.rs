@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     faults::{Fault, Reply},
-    installation::Wire,
+    samples::Wire,
 };
 use crate::{domain::SecretText, simulator::Refusal};
 
@@ -61,10 +61,17 @@ pub(super) struct Visit {
     pub(super) may_outlast_its_client: bool,
 }
 
+/// One request with credentials that its platform did not accept.
+#[derive(Debug, Clone)]
+pub(super) struct Presented {
+    pub(super) login: String,
+    pub(super) time: Timestamp,
+}
+
 /// All that came.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Received {
-    /// By the number of the delivery, which its phone tells; each in the order in which they came, whichever platform to.
+    /// By the citizen, whom the phone tells; each in the order in which they came, whichever platform to.
     pub(super) messages: BTreeMap<u64, Vec<Receipt>>,
     /// Messages to phones that nobody asked for.
     pub(super) strangers: usize,
@@ -72,6 +79,10 @@ pub(super) struct Received {
     pub(super) faults: BTreeMap<Wire, BTreeMap<&'static str, usize>>,
     /// Requests that a platform refused as a whole, for other reasons than that the service died while writing.
     pub(super) refused: Vec<Refusal>,
+    /// Requests with wrong credentials, in order of time.
+    pub(super) presented: Vec<Presented>,
+    /// Connections that were reset on the way to each platform.
+    pub(super) resets: BTreeMap<Wire, usize>,
     /// All requests that brought messages.
     pub(super) visits: Vec<Visit>,
     /// Reports that were tried.
@@ -81,13 +92,13 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// How many requests the script of a platform closed before they were read.
-    pub(super) fn dropped_before_reading(&self, wire: Wire) -> usize {
+    /// How many requests may have been closed after they were begun and before they were read: by the script of the platform, or
+    /// on the way to it. Over TLS nothing is begun before the handshake, which a reset does not let be.
+    pub(super) fn closed_unread(&self, wire: Wire) -> usize {
         let name = Fault::DropBeforeReading.as_str();
         let faults = self.faults.get(&wire);
-        faults
-            .and_then(|faults| faults.get(name))
-            .copied()
-            .unwrap_or_default()
+        let by_script = faults.and_then(|faults| faults.get(name));
+        let on_the_way = self.resets.get(&wire).filter(|_| wire == Wire::XmlRpc);
+        by_script.copied().unwrap_or_default() + on_the_way.copied().unwrap_or_default()
     }
 }

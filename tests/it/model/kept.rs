@@ -272,7 +272,10 @@ impl Kept {
             (Some(known), Some(named)) => known == named,
             _ => self.delivery.attempts == 1 || self.is_of_the_only_one(saying),
         };
-        let is_its_only_one = !self.maybe_sent && is_of_last && *account == self.delivery.account;
+        // A resend that was wanted and never made leaves it with one message.
+        let is_its_only_one = (!self.maybe_sent || self.delivery.attempts == 1)
+            && is_of_last
+            && *account == self.delivery.account;
         let (state, reason) = match news {
             News::Delivered if is_sent || waits_again => (DeliveryState::Delivered, None),
             News::Failed(reason) if is_sent && is_its_only_one => {

@@ -23,7 +23,8 @@ use clave_otp::{
     domain::Sender,
     grpc::proto::{
         CreateDeliveryRequest, CreateDeliveryResponse, Delivery, DeliveryState, GetDeliveryRequest,
-        Purpose, WatchDeliveryRequest, account_service_client::AccountServiceClient,
+        ListAccountsRequest, Purpose, WatchDeliveryRequest,
+        account_service_client::AccountServiceClient,
         delivery_service_client::DeliveryServiceClient,
     },
     simulator::{Account, Accounts, Script, Simulator, SimulatorOptions},
@@ -325,6 +326,22 @@ impl TestApp {
             }
         };
         soon(shown).await;
+    }
+
+    /// Until no account has a request under way: one that is would count for what the clock is moved on.
+    pub async fn until_idle(&mut self) {
+        soon(async {
+            loop {
+                let request = ListAccountsRequest::default();
+                let told = self.accounts.list_accounts(request).await.unwrap();
+                let accounts = told.into_inner().accounts;
+                if accounts.iter().all(|account| account.in_flight == 0) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// The delivery as it is now.

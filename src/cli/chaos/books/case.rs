@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Kind, reported::Reported};
+use super::{Kind, reported::Reported, resent};
 use crate::{
     cli::chaos::{
-        callers::{Asked, CancelTold, Told},
+        asked::{Asked, CancelTold, Told},
         faults::Reply,
-        installation::Contract,
         received::Receipt,
+        samples::Contract,
     },
     grpc::proto::{Delivery, DeliveryState},
 };
@@ -27,6 +27,8 @@ pub(super) struct Case<'a> {
     pub(super) receipts: &'a [Receipt],
     /// The changes of its delivery, in order.
     pub(super) course: &'a [&'a Delivery],
+    /// A newer code for the same citizen and purpose was stored.
+    pub(super) has_newer: bool,
 }
 
 impl Case<'_> {
@@ -73,7 +75,7 @@ impl Case<'_> {
     pub(super) fn received(&self) -> Vec<(Kind, String)> {
         let mut found = Vec::new();
         for pair in self.receipts.windows(2) {
-            if pair[0].reply != Reply::NotNow {
+            if pair[0].reply != Reply::NotNow && !self.was_put_back_between(pair) {
                 let what = format!(
                     "came in request {} over {} and again in request {} over {}",
                     pair[0].request,
@@ -104,6 +106,15 @@ impl Case<'_> {
             }
         }
         found
+    }
+
+    /// Whether its account had it resent between the two, on that account; how often that may be, and why, is judged elsewhere.
+    fn was_put_back_between(&self, pair: &[Receipt]) -> bool {
+        let between =
+            |change: &Delivery| (pair[0].time..=pair[1].time).contains(&update_time(change));
+        self.asked.sample.resends
+            && pair[0].login == pair[1].login
+            && resent::put_backs(self.course).any(between)
     }
 
     /// On an account of its administration at this platform, under the sender that is right there, with its code.
@@ -146,7 +157,15 @@ impl Case<'_> {
             .receipts
             .last()
             .map_or(&[][..], |receipt| &receipt.said);
-        let reported = Reported::of(said, self.course);
+        let mut reported = Reported::of(said, self.course);
+        // That a message which was resent has arrived is believed as well.
+        if let [earlier @ .., _] = self.receipts
+            && resent::put_backs(self.course).next().is_some()
+        {
+            for receipt in earlier {
+                reported.or(&Reported::of(&receipt.said, self.course));
+            }
+        }
         let contradiction = |kind: Kind| {
             let what = format!(
                 "is {}, but the platform's last answer was {last:?} (request {}) and then {reported:?}",
@@ -176,6 +195,7 @@ impl Case<'_> {
             DeliveryState::Failed if last == Some(Reply::Refused) => None,
             DeliveryState::Expired if last != Some(Reply::Refused) => self.expired_early(delivery),
             DeliveryState::Cancelled if last != Some(Reply::Refused) => None,
+            DeliveryState::Superseded if self.has_newer && last != Some(Reply::Refused) => None,
             _ => contradiction(Kind::Unexplained),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what the platforms saw. Its table of moves is its own: a mistake in the service's must not be its mistake.
 
-use super::{Kind, case::word};
+use super::{Kind, case::word, resent};
 use crate::grpc::proto::{Delivery, DeliveryState};
 
 /// What is wrong with the changes of this delivery.
@@ -16,8 +16,12 @@ pub(super) fn judge(stored: &Delivery, course: &[&Delivery]) -> Vec<(Kind, Strin
         let what = format!("began as {}", word(course[0]));
         found.push((Kind::Back, what));
     }
+    let is_resent = resent::put_backs(course).next().is_some();
     for pair in course.windows(2) {
-        if !may_follow(pair[0].state(), pair[1].state()) {
+        let (before, after) = (pair[0].state(), pair[1].state());
+        // What waits for its one resend may have been sent.
+        let gives_up = (before, after) == (DeliveryState::Accepted, DeliveryState::Uncertain);
+        if !(may_follow(before, after) || gives_up && is_resent) {
             let what = format!("was {} and then {}", word(pair[0]), word(pair[1]));
             found.push((Kind::Back, what));
         }

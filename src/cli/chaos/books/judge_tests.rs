@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Kind, made_up::*};
 use crate::{
     cli::chaos::{
-        callers::{Asked, CancelTold, Told, reference},
+        asked::{Asked, CancelTold, Told},
+        citizens::{self, reference},
         faults::Reply,
-        installation::{SAMPLES, Wire},
         received::{Receipt, Received},
+        samples::{SAMPLES, Wire},
     },
     domain::SecretText,
     grpc::proto::{
@@ -126,6 +127,26 @@ fn an_uncertain_delivery_needs_a_kill_or_a_fault_in_the_middle_of_its_submission
 }
 
 #[test]
+fn an_answer_may_come_when_nobody_waits_for_it_any_more() {
+    let told = |begin| {
+        let end = stored(Uncertain);
+        let way = [
+            change(&end, Accepted, "", 70),
+            change(&end, Sending, "", begin),
+            end.clone(),
+        ];
+        found(
+            &[asked()],
+            &received(&[receipt(86, Reply::Accepted)]),
+            &[end],
+            &way,
+        )
+    };
+    assert_eq!(told(85), []);
+    assert_eq!(told(86), [Kind::Unexplained]);
+}
+
+#[test]
 fn one_kill_interrupts_one_request_of_an_account_and_that_its_last() {
     let both = |other: Receipt, state: Delivery| {
         let second = Asked {
@@ -134,7 +155,9 @@ fn one_kill_interrupts_one_request_of_an_account_and_that_its_last() {
             ..asked()
         };
         let mut received = received(&[receipt(1, Reply::Accepted)]);
-        received.messages.insert(8, vec![other]);
+        received
+            .messages
+            .insert(citizens::of_delivery(8), vec![other]);
         let other = Delivery {
             name: "deliveries/b".into(),
             reference: reference(8),

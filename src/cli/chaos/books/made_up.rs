@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Books, Kind, judge};
+use super::{Evidence, Kind, judge};
 use crate::{
     cli::chaos::{
-        callers::{Asked, CancelTold, Code, Told, reference},
+        asked::{Asked, CancelTold, Code, Told},
+        citizens::{self, reference},
         faults::Reply,
-        installation::{Contract, SAMPLES, Wire},
         received::{Heard, Receipt, Received, Said},
+        samples::{Contract, SAMPLES, Wire},
     },
     domain::{Reason, SecretText},
     grpc::proto::{
@@ -20,6 +21,7 @@ use crate::{
         DeliveryState::{
             self, Accepted, Cancelled, Delivered, Expired, Failed, Sending, Sent, Superseded,
         },
+        Purpose,
     },
 };
 
@@ -43,10 +45,12 @@ pub(super) fn at(second: i64) -> Timestamp {
 pub(super) fn asked() -> Asked {
     Asked {
         number: 7,
+        purpose: Purpose::Login,
         sample: &SAMPLES[0],
         code: Code(CODE.into()),
         expire_time: at(100),
         told: Told::Ok,
+        answered: Some(at(0)),
         names: BTreeSet::from(["deliveries/a".to_owned()]),
         cancelled: CancelTold::NotAsked,
         reuse_was_taken: false,
@@ -140,7 +144,7 @@ pub(super) fn way_to(stored: &Delivery) -> Vec<Delivery> {
 
 pub(super) fn received(receipts: &[Receipt]) -> Received {
     Received {
-        messages: BTreeMap::from([(7, receipts.to_vec())]),
+        messages: BTreeMap::from([(citizens::of_delivery(7), receipts.to_vec())]),
         ..Received::default()
     }
 }
@@ -157,14 +161,47 @@ pub(super) fn found(
     stored: &[Delivery],
     changes: &[Delivery],
 ) -> Vec<Kind> {
-    let verdict = judge(&Books {
-        asked,
-        received,
-        stored,
-        changes,
-        recoveries: &[(at(89), at(91))],
-    });
+    kinds_of(&evidence(asked, received, stored, changes))
+}
+
+/// All that is known, with a kill at second 89.
+pub(super) fn evidence(
+    asked: &[Asked],
+    received: &Received,
+    stored: &[Delivery],
+    changes: &[Delivery],
+) -> Evidence {
+    Evidence {
+        asked: asked.to_vec(),
+        received: received.clone(),
+        stored: stored.to_vec(),
+        changes: changes.to_vec(),
+        recoveries: vec![(at(89), at(91))],
+        spells: Vec::new(),
+    }
+}
+
+pub(super) fn kinds_of(evidence: &Evidence) -> Vec<Kind> {
+    let verdict = judge(&evidence.books());
     verdict.findings.iter().map(|found| found.kind).collect()
+}
+
+/// The delivery as a change left it at this second.
+pub(super) fn change(
+    delivery: &Delivery,
+    state: DeliveryState,
+    reason: &str,
+    second: i64,
+) -> Delivery {
+    Delivery {
+        state: state.into(),
+        reason: reason.into(),
+        update_time: Some(prost_types::Timestamp {
+            seconds: at(second).as_second(),
+            nanos: 0,
+        }),
+        ..delivery.clone()
+    }
 }
 
 /// What is found of one delivery on the account over SOAP.

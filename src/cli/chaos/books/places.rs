@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::cli::chaos::{
-    installation::{Contract, SAMPLES},
     received::Visit,
+    samples::{Contract, SAMPLES},
 };
 
 /// How long a platform may take to notice that a client has gone, on a busy machine.

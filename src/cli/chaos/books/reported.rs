@@ -2,7 +2,7 @@
 //!
 //! Must not know: how they were sent.
 
-use super::case::update_time;
+use super::{case::update_time, resent};
 use crate::{
     cli::chaos::received::{Heard, Said},
     grpc::proto::{Delivery, DeliveryState},
@@ -30,6 +30,9 @@ impl Reported {
         // answer told the id, that hangs on how the others ended, and on what else was reported: both are right here.
         let knows_its_message = outcome
             .is_none_or(|change| change.attempts == 1 || !change.gateway_message_id.is_empty());
+        // Of one that was put back another message may have arrived.
+        let was_put_back = resent::put_backs(course).next().is_some();
+        let attempts = course.last().map_or(0, |change| change.attempts);
         let outcome = outcome.map(|change| update_time(change));
         let came_early = |said: &Said| match (said.time, outcome) {
             (Some(time), Some(outcome)) => time <= outcome,
@@ -39,7 +42,12 @@ impl Reported {
         for said in said.iter().filter(|said| said.is_of_this_phone) {
             let (state, decides) = match &*said.status {
                 "Delivered" => (DeliveryState::Delivered, true),
-                "Rejected" | "Expired" => (DeliveryState::Failed, knows_its_message),
+                _ if was_put_back && attempts > 1 => continue,
+                "Rejected" | "Expired" => {
+                    // What comes while it waits for its resend is not believed.
+                    let decides = knows_its_message && !was_put_back;
+                    (DeliveryState::Failed, decides)
+                }
                 _ => continue,
             };
             if said.heard == Heard::Never {
@@ -57,6 +65,12 @@ impl Reported {
             }
         }
         reported
+    }
+
+    /// What is reported of another message of the same delivery counts as well.
+    pub(super) fn or(&mut self, other: &Self) {
+        self.may_be.extend(&other.may_be);
+        self.is_certain |= other.is_certain;
     }
 
     pub(super) fn may_be(&self, state: DeliveryState) -> bool {

@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Kind, made_up::*};
 use crate::{
     cli::chaos::{
-        callers::{Asked, reference},
+        asked::Asked,
+        citizens::{self, reference},
         faults::Reply,
-        installation::Contract,
         received::{Heard, Receipt, Received, Said, Visit},
+        samples::Contract,
     },
     domain::Reason,
     grpc::proto::{
@@ -127,7 +128,15 @@ fn a_state_that_is_left_backwards_or_told_otherwise_is_taken_back() {
         ..soap(1, Reply::Accepted)
     }]);
     let course = |states: &[DeliveryState]| {
-        let changes: Vec<_> = states.iter().map(|state| on_soap(*state)).collect();
+        // What waits, waits because it was surely not sent.
+        let reason = |state: DeliveryState| match state {
+            Accepted => Reason::GATEWAY_UNREACHABLE,
+            _ => "",
+        };
+        let changes: Vec<_> = states
+            .iter()
+            .map(|state| change(&on_soap(*state), *state, reason(*state), 90))
+            .collect();
         found(&[asked()], &once, &[on_soap(Delivered)], &changes)
     };
     assert_eq!(course(&[Accepted, Sending, Sent, Delivered]), []);
@@ -180,14 +189,16 @@ fn an_account_has_no_more_requests_at_a_time_than_places() {
 #[test]
 fn one_kill_interrupts_no_more_requests_than_there_are_places() {
     let interrupted_at_once = |count: u64| {
-        let asked: Vec<_> = (0..count)
+        // One for each citizen.
+        let numbers = || (0..count).map(|citizen| citizen * 2);
+        let asked: Vec<_> = numbers()
             .map(|number| Asked {
                 number,
                 names: BTreeSet::from([format!("deliveries/{number}")]),
                 ..asked()
             })
             .collect();
-        let stored: Vec<_> = (0..count)
+        let stored: Vec<_> = numbers()
             .map(|number| Delivery {
                 name: format!("deliveries/{number}"),
                 reference: reference(number),
@@ -195,7 +206,10 @@ fn one_kill_interrupts_no_more_requests_than_there_are_places() {
                 ..on_soap(Uncertain)
             })
             .collect();
-        let messages = (0..count).map(|number| (number, vec![soap(number + 1, Reply::Accepted)]));
+        let messages = numbers().map(|number| {
+            let citizen = citizens::of_delivery(number);
+            (citizen, vec![soap(number + 1, Reply::Accepted)])
+        });
         let received = Received {
             messages: messages.collect(),
             ..Received::default()
