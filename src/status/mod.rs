@@ -12,14 +12,15 @@ mod retention;
 mod token;
 mod watching;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::{
     clock::Clock,
     domain::{Caller, CallerName, Delivery, DeliveryId, DeliveryState, Role, Scope},
-    store::{Change, DeliveryWatch, Store, StoreError},
+    store::{Change, ChangePlace, DeliveryWatch, Store, StoreError},
 };
 
 pub use crate::store::{LaneClosure, LaneReport, ListFilter};
@@ -140,9 +141,10 @@ impl Status {
         Ok(Following {
             status: self.clone(),
             watch,
-            seen: first.place.number,
+            seen: first.place,
             last: None,
             next: Some(first.delivery),
+            left: VecDeque::new(),
         })
     }
 }
@@ -161,15 +163,26 @@ fn within_scope(caller: &Caller, mut filter: ListFilter) -> Result<ListFilter, S
     Ok(filter)
 }
 
-/// Follows one delivery: what it is now, then each change until it is final. Who does not ask for long is told the last alone.
+/// Follows one delivery: what it is now, then each change until it is final.
 #[derive(Debug)]
 pub struct Following {
     status: Status,
     watch: DeliveryWatch,
-    /// Number of the last entry of the log that is told, or in what was read.
-    seen: i64,
+    /// The last place in the log that is told, or in what was read.
+    seen: ChangePlace,
     last: Option<Delivery>,
     next: Option<Delivery>,
+    /// Read again, and not told yet.
+    left: VecDeque<Change>,
+}
+
+/// What a watcher hears of its delivery.
+enum Heard {
+    Change(Arc<Change>),
+    /// There may be changes that were not told.
+    ReadAgain,
+    /// Nothing by the end of the time for reports.
+    TimeIsOver,
 }
 
 impl Following {
@@ -181,44 +194,82 @@ impl Following {
         }
         loop {
             let last = self.last.as_ref()?;
-            let clock = &self.status.clock;
-            let now = clock.now();
-            if last.is_final(now) {
+            let deadline = deadline_of(last);
+            if deadline.is_none() && last.is_final(self.status.clock.now()) {
                 return None;
             }
-            let id = last.id;
-            let waits_for_a_report =
-                matches!(last.state, DeliveryState::Sent | DeliveryState::Uncertain);
-            let change = match last.report_deadline.filter(|_| waits_for_a_report) {
-                // Without a report by then, the state is final as it is.
-                Some(deadline) => {
-                    let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
-                    tokio::select! {
-                        change = self.watch.changed() => change,
-                        () = clock.sleep(left) => return None,
-                    }
-                }
-                None => self.watch.changed().await,
-            };
-            let change = match change {
-                // An entry that was there already when the delivery was read says what it was before.
-                Some(change) if change.place.number <= self.seen => continue,
-                Some(change) => Change::clone(&change),
-                None => match self.status.store.delivery_now(id).await {
-                    Ok(Some(now)) => now,
-                    // Nothing deletes it.
-                    Ok(None) => return None,
-                    Err(error) => {
-                        self.last = None;
-                        return Some(Err(error.into()));
-                    }
+            let change = match self.left.pop_front() {
+                Some(change) => change,
+                None => match self.hear(deadline).await {
+                    Heard::Change(change) => Change::clone(&change),
+                    heard => match self.read_again().await {
+                        Ok(()) if self.left.is_empty() && matches!(heard, Heard::TimeIsOver) => {
+                            return None;
+                        }
+                        Ok(()) => continue,
+                        Err(error) => {
+                            self.last = None;
+                            return Some(Err(error));
+                        }
+                    },
                 },
             };
-            self.seen = change.place.number;
+            // An entry that was there already when the delivery was read says what it was before.
+            if change.place.number <= self.seen.number {
+                continue;
+            }
+            self.seen = change.place;
             if self.last.as_ref() != Some(&change.delivery) {
                 self.last = Some(change.delivery.clone());
                 return Some(Ok(change.delivery));
             }
         }
     }
+
+    /// What has come goes before the end of the time for reports, behind which the state is final as it is.
+    async fn hear(&mut self, deadline: Option<Timestamp>) -> Heard {
+        let clock = &self.status.clock;
+        let over = async {
+            match deadline {
+                Some(deadline) => {
+                    let left = deadline.duration_since(clock.now());
+                    clock
+                        .sleep(Duration::try_from(left).unwrap_or_default())
+                        .await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            change = self.watch.changed() => change.map_or(Heard::ReadAgain, Heard::Change),
+            () = over => Heard::TimeIsOver,
+        }
+    }
+
+    /// Reads from the log what has followed.
+    async fn read_again(&mut self) -> Result<(), StatusError> {
+        let Some(last) = &self.last else {
+            return Ok(());
+        };
+        let store = &self.status.store;
+        self.left
+            .extend(store.changes_of(last.id, self.seen).await?);
+        if self.left.is_empty() {
+            // Long after, the log may have forgotten it.
+            let now = store.delivery_now(last.id).await?;
+            self.left
+                .extend(now.filter(|now| now.delivery.state != last.state));
+        }
+        Ok(())
+    }
+}
+
+/// Until when a report may follow, where one may.
+fn deadline_of(delivery: &Delivery) -> Option<Timestamp> {
+    let waits_for_a_report = matches!(
+        delivery.state,
+        DeliveryState::Sent | DeliveryState::Uncertain
+    );
+    delivery.report_deadline.filter(|_| waits_for_a_report)
 }

@@ -369,6 +369,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// One delivery as it is now; the place is the end of the log of changes at that moment, so that what is told behind it has
     /// followed.
     async fn delivery_now(&self, id: DeliveryId) -> Result<Option<Change>, StoreError>;
+    /// The changes of one delivery behind a place in the log, in their order, as far as they are kept.
+    async fn changes_of(
+        &self,
+        id: DeliveryId,
+        place: ChangePlace,
+    ) -> Result<Vec<Change>, StoreError>;
     /// A page of deliveries older than `before`.
     async fn list(
         &self,

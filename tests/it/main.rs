@@ -97,6 +97,7 @@ mod unreported;
 mod vectors;
 mod watch_command;
 mod watch_deliveries;
+mod watch_one;
 mod watch_places;
 mod watch_reports;
 mod wire_forms;

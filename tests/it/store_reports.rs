@@ -313,6 +313,9 @@ async fn a_report_is_believed_only_of_its_own_account_and_citizen() {
         ..report(Some(story.id), "m1", failed())
     };
     assert_eq!(story.effect(of_stranger).await, ReportEffect::Unknown);
+    // It names a delivery that is not here, as after a backup was restored, and nobody: the id alone proves nothing.
+    let of_nobody = report(Some(DeliveryId::new(noon())), "m1", failed());
+    assert_eq!(story.effect(of_nobody).await, ReportEffect::Unknown);
     let naming = |number: &str| {
         let mut named = report(Some(story.id), "m1", News::Delivered);
         named.report.recipient = ReportedNumber::parse(number, BareDigits::National);

@@ -250,6 +250,18 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn changes_of(
+        &self,
+        id: DeliveryId,
+        place: ChangePlace,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.readers
+            .read(self.max_wait, move |connection| {
+                change_log::of_delivery(connection, id, place)
+            })
+            .await
+    }
+
     async fn list(
         &self,
         filter: ListFilter,

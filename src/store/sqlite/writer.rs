@@ -303,9 +303,13 @@ impl Desk {
         }
         let begin = self.changes.log_end().place();
         let told = self.changes.watched_among(&unit.changed).into_iter();
+        // Where that cannot be read its watchers are told to: nothing fails because somebody watches.
         let told = told
-            .map(|id| Ok((id, change_log::of_delivery(&transaction, id, begin)?)))
-            .collect::<rusqlite::Result<_>>()?;
+            .filter_map(|id| {
+                let changes = change_log::of_delivery(&transaction, id, begin).ok()?;
+                Some((id, changes))
+            })
+            .collect();
         let notes = Notes {
             changed: unit.changed,
             told,

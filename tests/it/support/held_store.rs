@@ -111,6 +111,14 @@ impl Store for HeldStore {
         self.store.delivery_now(id).await
     }
 
+    async fn changes_of(
+        &self,
+        id: DeliveryId,
+        place: ChangePlace,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.store.changes_of(id, place).await
+    }
+
     async fn list(
         &self,
         filter: ListFilter,

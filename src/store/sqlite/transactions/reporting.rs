@@ -251,6 +251,8 @@ fn find(unit: &Unit<'_>, sealed: &SealedReport) -> rusqlite::Result<Option<Subje
         None => None,
     };
     let found = match (by_reference, &new.report.message_id) {
+        // It names a delivery that is not here, and nobody: an id that may be another's proves nothing then.
+        (None, Some(_)) if new.report.delivery.is_some() && sealed.recipient_hash.is_none() => None,
         (None, Some(message_id)) => by_message(unit, sealed, message_id)?,
         (by_reference, _) => by_reference,
     };
