@@ -44,7 +44,8 @@ impl Question {
     }
 }
 
-/// Most questions that are remembered; the oldest are forgotten first.
+/// Most questions that are remembered; the oldest are forgotten first. No key: it bounds memory alone, and whoever asks so much in
+/// so short a time has been told so by the platform each time.
 const QUESTIONS: usize = 1024;
 
 /// The way to one account's platform.
@@ -114,8 +115,8 @@ impl AccountDesk {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes one request with an access. Where the platform has refused the account's credentials it is not asked; and while nothing is known of
-    /// them, one request at a time tries them.
+    /// Makes one request with an access. Where the platform has refused the account's credentials it is not asked; and while
+    /// nothing is known of them, one request at a time tries them.
     pub(super) async fn ask<T>(
         &self,
         access: &Access,

@@ -17,13 +17,14 @@ use crate::{
     telemetry::names,
 };
 
-/// Most events read at a time.
+/// Most events read at a time. No key: it bounds how long a reader of the store is busy, and is seen by nobody. Never zero, as the
+/// compiler sees.
 const PAGE: NonZeroU32 = NonZeroU32::new(100).unwrap();
 /// Reads of watchers at a time: whoever asks for one message must find a reader of the store free.
 const READING_AT_A_TIME: usize = 1;
 /// How often old events are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// Most events forgotten in one transaction.
+/// Most events forgotten in one transaction. No key: it bounds how long the writing thread is busy, and is seen by nobody.
 const FORGET_PIECE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 /// Tells the token of this log from that of deliveries.
 const TOKEN_MARK: &str = "c";

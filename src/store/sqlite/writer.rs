@@ -70,6 +70,22 @@ impl Unit<'_> {
     }
 }
 
+/// How those of the changed deliveries have changed in this group that somebody watches. Where that cannot be read its watchers are
+/// told to read: nothing fails because somebody watches.
+fn told(
+    changes: &Changes,
+    connection: &Connection,
+    touched: &[DeliveryId],
+) -> BTreeMap<DeliveryId, Vec<Change>> {
+    let watched = changes.watched_among(touched);
+    if watched.is_empty() {
+        return BTreeMap::new();
+    }
+    let begin = changes.log_end().place();
+    let of = |id| Some((id, change_log::of_delivery(connection, id, begin).ok()?));
+    watched.into_iter().filter_map(of).collect()
+}
+
 /// Whether the group is on the disk, or why not.
 type Committed = Result<(), Failure>;
 
@@ -301,15 +317,7 @@ impl Desk {
             // Leaving early drops the transaction, which rolls it back.
             job.run(&mut unit)?;
         }
-        let begin = self.changes.log_end().place();
-        let told = self.changes.watched_among(&unit.changed).into_iter();
-        // Where that cannot be read its watchers are told to: nothing fails because somebody watches.
-        let told = told
-            .filter_map(|id| {
-                let changes = change_log::of_delivery(&transaction, id, begin).ok()?;
-                Some((id, changes))
-            })
-            .collect();
+        let told = told(&self.changes, &transaction, &unit.changed);
         let notes = Notes {
             changed: unit.changed,
             told,
