@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::samples::Sample;
-use crate::grpc::proto;
+use crate::{domain::SecretText, grpc::proto};
 
 /// What a caller knows in the end of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) struct Asked {
     /// Why it is sent.
     pub(super) purpose: proto::Purpose,
     pub(super) sample: &'static Sample,
-    pub(super) code: Code,
+    pub(super) code: SecretText,
     pub(super) expire_time: Timestamp,
     pub(super) told: Told,
     /// When the first OK was there.
@@ -46,16 +46,6 @@ pub(super) struct Asked {
     pub(super) cancelled: CancelTold,
     /// Other content under the same `request_id` was taken.
     pub(super) reuse_was_taken: bool,
-}
-
-/// A one-time code that does not print itself.
-#[derive(Clone)]
-pub(super) struct Code(pub(super) String);
-
-impl std::fmt::Debug for Code {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Code")
-    }
 }
 
 /// What came of one call.

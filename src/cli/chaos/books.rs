@@ -36,49 +36,17 @@ pub(super) use falsified::{Trial, trial};
 pub(super) use judge::judge;
 
 /// What is compared.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Books<'a> {
-    pub(super) asked: &'a [Asked],
-    pub(super) received: &'a Received,
-    pub(super) stored: &'a [Delivery],
-    /// Every change of every delivery, in order.
-    pub(super) changes: &'a [Delivery],
-    /// From when to when the service started again after a kill, and so may have found what the kill left behind.
-    pub(super) recoveries: &'a [(Timestamp, Timestamp)],
-    /// When which account had wrong credentials.
-    pub(super) spells: &'a [Spell],
-}
-
-/// The same, to be kept and changed.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
     pub(super) asked: Vec<Asked>,
     pub(super) received: Received,
     pub(super) stored: Vec<Delivery>,
+    /// Every change of every delivery, in order.
     pub(super) changes: Vec<Delivery>,
+    /// From when to when the service started again after a kill, and so may have found what the kill left behind.
     pub(super) recoveries: Vec<(Timestamp, Timestamp)>,
+    /// When which account had wrong credentials.
     pub(super) spells: Vec<Spell>,
-}
-
-impl Evidence {
-    pub(super) fn books(&self) -> Books<'_> {
-        let Self {
-            asked,
-            received,
-            stored,
-            changes,
-            recoveries,
-            spells,
-        } = self;
-        Books {
-            asked,
-            received,
-            stored,
-            changes,
-            recoveries,
-            spells,
-        }
-    }
 }
 
 /// Which promise a finding breaks.

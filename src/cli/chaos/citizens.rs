@@ -7,11 +7,14 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    asked::{Asked, CancelTold, Code, Told},
+    asked::{Asked, CancelTold, Told},
     chance::{Chance, Purpose},
     samples::{SAMPLES, Sample},
 };
-use crate::grpc::proto::{self, CreateDeliveryRequest};
+use crate::{
+    domain::SecretText,
+    grpc::proto::{self, CreateDeliveryRequest},
+};
 
 /// Life of an ordinary code: longer than any run, so that it never expires.
 const LONG_LIFE: Duration = Duration::from_secs(29 * 60);
@@ -131,7 +134,7 @@ pub(super) fn request(
         number,
         purpose,
         sample,
-        code: Code(code),
+        code: SecretText::new(code),
         expire_time,
         told: Told::Nothing,
         answered: None,

@@ -18,7 +18,7 @@ use super::{
     process::{Service, Starter},
     quota::{Happened, Missing, What},
     samples::Wire,
-    spells::{REJECTED, Spell, Spells},
+    spells::{Spell, Spells},
 };
 use crate::{
     clock::{Clock as _, SystemClock},
@@ -34,6 +34,8 @@ const LINES: u64 = 4;
 const ADDED: u64 = 10;
 /// How often it is looked whether something has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What the service tells in its log when it knows that an account's credentials are rejected.
+const REJECTED: &str = "rejects the account's credentials";
 /// How often an account is asked to be resumed in the last life.
 const RESUMPTIONS: u32 = 20;
 

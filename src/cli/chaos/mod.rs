@@ -132,7 +132,7 @@ impl ChaosArgs {
             recoveries: past.recoveries,
             spells: past.spells,
         };
-        let verdict = judge(&evidence.books());
+        let verdict = judge(&evidence);
         // On evidence that is not clean it would prove nothing.
         let trial = verdict.is_clean().then(|| trial(&evidence));
         service.stop().await?;

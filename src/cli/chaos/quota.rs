@@ -67,7 +67,7 @@ impl Happened {
         let decks = kills / DECK;
         let kinds = Kind::ALL.into_iter().map(|kind| {
             let least = match kind {
-                Kind::AfterTimeOut => decks.div_ceil(2).min(kills / 100 + decks.min(1)),
+                Kind::AfterTimeOut => decks.div_ceil(2),
                 _ => decks * KILLS,
             };
             (What::Kill(kind), self.kills.of(kind), least)

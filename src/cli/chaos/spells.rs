@@ -25,8 +25,6 @@ const FIRST: u64 = 5;
 const THEN: u64 = 3;
 /// Most lives of a spell: kills may come before it is kept.
 const PATIENCE: u64 = 10;
-/// What the service tells in its log when it knows that an account's credentials are rejected.
-pub(super) const REJECTED: &str = "rejects the account's credentials";
 /// Longest wait for the answer to `ResumeAccount`.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -124,7 +124,7 @@ impl Case<'_> {
             contract.login == receipt.login
                 && contract.wire == receipt.wire
                 && contract.sender == receipt.sender
-        }) && receipt.text.expose().contains(&self.asked.code.0)
+        }) && receipt.text.expose().contains(self.asked.code.expose())
     }
 
     /// What the state says against what the platforms saw and reported.

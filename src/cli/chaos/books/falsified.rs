@@ -97,7 +97,7 @@ pub(in crate::cli::chaos) fn trial(clean: &Evidence) -> Trial {
             Some(Of::TheRun) => None,
             None => continue,
         };
-        let verdict = judge(&evidence.books());
+        let verdict = judge(&evidence);
         let mut findings = verdict.findings.iter();
         let is_seen = findings.any(|found| found.kind == lie.kind && found.delivery == delivery);
         let names = if is_seen {
@@ -220,7 +220,7 @@ fn both_sent(evidence: &mut Evidence) -> Option<Of> {
         time,
         login: contract.login.to_owned(),
         sender: contract.sender.to_owned(),
-        text: crate::domain::SecretText::new(older.code.0.clone()),
+        text: older.code.clone(),
         reply: Reply::Accepted,
         said: Vec::new(),
         ..any.next()?.clone()

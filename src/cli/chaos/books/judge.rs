@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Books, Finding, Kind, Verdict,
+    Evidence, Finding, Kind, Verdict,
     case::{Case, unexplained, update_time},
     course, places, presented, resent, superseded,
 };
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Compares the books.
-pub(in crate::cli::chaos) fn judge(books: &Books<'_>) -> Verdict {
+pub(in crate::cli::chaos) fn judge(books: &Evidence) -> Verdict {
     let mut court = Court {
         books,
         verdict: Verdict::default(),
@@ -60,7 +60,7 @@ fn waited_in_vain(case: &Case<'_>, change: &Delivery) -> bool {
 }
 
 struct Court<'a> {
-    books: &'a Books<'a>,
+    books: &'a Evidence,
     verdict: Verdict,
     /// Requests that brought what a kill interrupted, with a message of each.
     interrupted: BTreeMap<Commit, BTreeMap<u64, InFlight>>,
@@ -71,23 +71,23 @@ struct Court<'a> {
 impl Court<'_> {
     fn judge_all(&mut self) {
         let mut stored: HashMap<&str, Vec<&Delivery>> = HashMap::new();
-        for delivery in self.books.stored {
+        for delivery in &self.books.stored {
             stored
                 .entry(&delivery.reference)
                 .or_default()
                 .push(delivery);
         }
         let mut courses: HashMap<&str, Vec<&Delivery>> = HashMap::new();
-        for change in self.books.changes {
+        for change in &self.books.changes {
             courses.entry(&change.name).or_default().push(change);
         }
         let mut superseded = superseded::judge(self.books);
         let mut of_citizen: HashMap<u64, Vec<&Asked>> = HashMap::new();
-        for asked in self.books.asked {
+        for asked in &self.books.asked {
             let citizen = citizens::of_delivery(asked.number);
             of_citizen.entry(citizen).or_default().push(asked);
         }
-        for asked in self.books.asked {
+        for asked in &self.books.asked {
             let found = stored
                 .remove(reference(asked.number).as_str())
                 .unwrap_or_default();
@@ -124,7 +124,7 @@ impl Court<'_> {
         let citizen = citizens::of_delivery(asked.number);
         let all = self.books.received.messages.get(&citizen);
         let holds =
-            |receipt: &Receipt, asked: &Asked| receipt.text.expose().contains(&asked.code.0);
+            |receipt: &Receipt, asked: &Asked| receipt.text.expose().contains(asked.code.expose());
         let is_first = of_citizen
             .first()
             .is_some_and(|first| first.number == asked.number);
@@ -264,7 +264,7 @@ impl Court<'_> {
     }
 
     fn judge_platform(&mut self) {
-        let received = self.books.received;
+        let received = &self.books.received;
         if received.strangers > 0 {
             let what = format!("{} messages to nobody's phone", received.strangers);
             self.find(Kind::Unexplained, None, what);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Evidence, Kind, judge};
 use crate::{
     cli::chaos::{
-        asked::{Asked, CancelTold, Code, Told},
+        asked::{Asked, CancelTold, Told},
         citizens::{self, reference},
         faults::Reply,
         received::{Heard, Receipt, Received, Said},
@@ -47,7 +47,7 @@ pub(super) fn asked() -> Asked {
         number: 7,
         purpose: Purpose::Login,
         sample: &SAMPLES[0],
-        code: Code(CODE.into()),
+        code: SecretText::new(CODE.into()),
         expire_time: at(100),
         told: Told::Ok,
         answered: Some(at(0)),
@@ -182,7 +182,7 @@ pub(super) fn evidence(
 }
 
 pub(super) fn kinds_of(evidence: &Evidence) -> Vec<Kind> {
-    let verdict = judge(&evidence.books());
+    let verdict = judge(evidence);
     verdict.findings.iter().map(|found| found.kind).collect()
 }
 

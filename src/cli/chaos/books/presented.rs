@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Books, Finding, Kind, case::update_time};
+use super::{Evidence, Finding, Kind, case::update_time};
 use crate::{
     cli::chaos::spells::Spell,
     domain::Reason,
@@ -20,7 +20,7 @@ use crate::{
 const ON_ITS_WAY: Duration = Duration::from_millis(20);
 
 /// What is wrong with what was presented.
-pub(super) fn judge(books: &Books<'_>) -> Vec<Finding> {
+pub(super) fn judge(books: &Evidence) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut find = |kind, what| {
         found.push(Finding {
@@ -29,7 +29,7 @@ pub(super) fn judge(books: &Books<'_>) -> Vec<Finding> {
             what,
         });
     };
-    let rejections = rejections(books.changes);
+    let rejections = rejections(&books.changes);
     for presented in &books.received.presented {
         let is_meant = books
             .spells
@@ -40,7 +40,7 @@ pub(super) fn judge(books: &Books<'_>) -> Vec<Finding> {
             find(Kind::Unexplained, what);
         }
     }
-    for spell in books.spells {
+    for spell in &books.spells {
         let account = spell.contract.account;
         let presented = books.received.presented.iter();
         let times: Vec<_> = presented
@@ -105,7 +105,7 @@ fn rejections(changes: &[Delivery]) -> HashMap<&str, Vec<Timestamp>> {
 }
 
 /// A request of the account between its closure and the first word of its resumption.
-fn while_closed(books: &Books<'_>, spell: &Spell, closed: Timestamp) -> Option<u64> {
+fn while_closed(books: &Evidence, spell: &Spell, closed: Timestamp) -> Option<u64> {
     let mut visits = books.received.visits.iter();
     let sent = visits.find(|visit| {
         visit.login == spell.contract.login

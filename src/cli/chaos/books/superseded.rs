@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Books, Finding, Kind, case::word};
+use super::{Evidence, Finding, Kind, case::word};
 use crate::{
     cli::chaos::{
         asked::Asked,
@@ -27,7 +27,7 @@ pub(super) struct Superseding {
 type Course<'a> = Vec<(usize, &'a Delivery)>;
 
 /// Judges every pair.
-pub(super) fn judge(books: &Books<'_>) -> Superseding {
+pub(super) fn judge(books: &Evidence) -> Superseding {
     let mut courses: HashMap<&str, Course<'_>> = HashMap::new();
     for (place, change) in books.changes.iter().enumerate() {
         courses
@@ -36,7 +36,7 @@ pub(super) fn judge(books: &Books<'_>) -> Superseding {
             .push((place, change));
     }
     let mut pairs: HashMap<(u64, i32), Vec<&Asked>> = HashMap::new();
-    for asked in books.asked {
+    for asked in &books.asked {
         let key = (citizens::of_delivery(asked.number), asked.purpose.into());
         pairs.entry(key).or_default().push(asked);
     }
@@ -64,7 +64,7 @@ pub(super) fn judge(books: &Books<'_>) -> Superseding {
 }
 
 fn judge_pair(
-    books: &Books<'_>,
+    books: &Evidence,
     older: &Asked,
     course: &Course<'_>,
     since: usize,
@@ -109,7 +109,7 @@ fn judge_pair(
     let messages = books.received.messages.get(&citizen).into_iter().flatten();
     let late = messages.filter(|receipt| {
         answered.is_some_and(|answered| receipt.time > answered)
-            && receipt.text.expose().contains(&older.code.0)
+            && receipt.text.expose().contains(older.code.expose())
     });
     let late: Vec<_> = late.map(|receipt| receipt.request).collect();
     if late.len() > allowed {

@@ -2,12 +2,7 @@
 
 use super::{Evidence, Kind, made_up::*};
 use crate::{
-    cli::chaos::{
-        asked::{Asked, Code},
-        citizens::reference,
-        faults::Reply,
-        received::Receipt,
-    },
+    cli::chaos::{asked::Asked, citizens::reference, faults::Reply, received::Receipt},
     domain::{Reason, SecretText},
     grpc::proto::{
         Delivery,
@@ -58,7 +53,7 @@ fn both(
             ..asked()
         },
         Asked {
-            code: Code(NEWER_CODE.into()),
+            code: SecretText::new(NEWER_CODE.into()),
             answered: Some(at(21)),
             ..asked()
         },
