@@ -3,9 +3,8 @@
 
 use clave_otp::{
     grpc::proto::{
-        CertifiedMessage, CertifiedMessageState, GetAccountRequest, GetCertifiedMessageRequest,
+        CertifiedMessage, CertifiedMessageState, GetCertifiedMessageRequest,
         SendCertifiedMessageRequest, SendCertifiedMessageResponse,
-        account_service_client::AccountServiceClient,
         certified_message_service_client::CertifiedMessageServiceClient,
     },
     simulator::{Action, CallbackForm, Gate, Match, ReportStep, ReportUrl, Script, Simulator},
@@ -41,12 +40,8 @@ impl Service {
 
     /// The platform is to call the address of the account that this process tells.
     async fn tell_address(&self, simulator: &Simulator) {
-        let accounts = AccountServiceClient::connect(self.process.grpc.clone());
-        let name = "accounts/madrid-mn".into();
-        let told = accounts.await.unwrap();
-        let account = { told }.get_account(GetAccountRequest { name }).await;
-        let url = account.unwrap().into_inner().account.unwrap().report_url;
-        let url = ReportUrl::parse(&url).unwrap();
+        let url = self.process.report_url("madrid-mn").await;
+        let url = ReportUrl::parse(url.as_str()).unwrap();
         simulator.set_callback(MADRID_LOGIN, url, CallbackForm::Json);
     }
 

@@ -41,12 +41,12 @@ fn every_promise_holds(seed: &str) {
         ("kills", 55),
         ("accepted", 200),
         ("sent", 30),
-        ("delivered", 20),
+        ("delivered", 30),
         ("uncertain", 50),
         ("superseded", 10),
         ("resent", 10),
         ("on_the_second_account", 5),
-        ("reports", 40),
+        ("reports", 50),
     ] {
         assert!(run[what].as_u64().unwrap() >= much, "{what}: {told}");
     }
@@ -54,6 +54,26 @@ fn every_promise_holds(seed: &str) {
     assert_eq!(count(&run["missing"]), Some(0), "{told}");
     assert_eq!(count(&run["falsified_and_not_seen"]), Some(0), "{told}");
     assert_eq!(count(&run["falsified_and_seen"]), Some(LIES), "{told}");
+    each_kind_came(&run, &told);
+}
+
+/// The kinds of kill and of fault without which a run shows little.
+#[track_caller]
+fn each_kind_came(run: &serde_json::Value, told: &str) {
+    for kill in [
+        "before-commit",
+        "after-commit",
+        "after-attempt-record",
+        "during a request",
+        "after-gateway-answer",
+        "at some moment",
+        "after standing still",
+    ] {
+        assert!(
+            run["kills_by_kind"][kill].as_u64().is_some(),
+            "no kill {kill}: {told}"
+        );
+    }
     for (platform, faults) in [
         ("xml-rpc", &["flood", "connection refused"][..]),
         (
@@ -68,6 +88,8 @@ fn every_promise_holds(seed: &str) {
             ],
         ),
     ] {
+        let met = run["faults_by_platform"][platform].as_object().unwrap();
+        assert!(met.len() >= 4, "{platform}: {told}");
         for fault in faults {
             let met = run["faults_by_platform"][platform][fault].as_u64();
             assert!(met.is_some_and(|met| met > 0), "{platform} {fault}: {told}");

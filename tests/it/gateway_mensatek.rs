@@ -51,7 +51,7 @@ fn reader() -> MensatekGateway {
     gateway("http://127.0.0.1:9")
 }
 
-fn contact() -> Contact {
+pub(crate) fn contact() -> Contact {
     Contact {
         name: "Ayuntamiento de Peñas & Cía".into(),
         phone: "900000000".into(),

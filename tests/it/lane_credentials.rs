@@ -1,7 +1,7 @@
 //! A lane whose account gets other credentials while it works: what has begun ends with the old ones, what begins has the new ones,
 //! and what is said of the one says nothing of the other.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use clave_otp::{
     dispatch::LaneSettings,
@@ -38,18 +38,15 @@ fn begin() -> Renewal {
 }
 
 impl Renewal {
-    /// What was turned away is due again a little later.
-    async fn until_sent(&self, id: DeliveryId) {
-        let mut watch = self.story.store.changes().watch(id);
-        for _ in 0..1000 {
-            let delivery = self.story.store.delivery(id).await.unwrap().unwrap();
-            if delivery.state == DeliveryState::Sent {
-                return;
-            }
-            self.story.clock.advance(Duration::from_millis(100));
-            let _ = tokio::time::timeout(Duration::from_millis(10), watch.changed()).await;
-        }
-        panic!("it is not sent");
+    /// A request with the old credentials hangs, and the new ones have come; its delivery.
+    async fn renewed_while_one_hangs(&self) -> DeliveryId {
+        let story = &self.story;
+        story.first_is_sent().await;
+        story.gateway.hang_next();
+        let begun = story.accept().await;
+        story.gateway.until_under_way(1).await;
+        self.renew();
+        begun
     }
 
     fn renew(&self) {
@@ -61,13 +58,7 @@ impl Renewal {
 async fn what_has_begun_ends_with_the_old_credentials_and_what_begins_presents_the_new() {
     let renewal = begin();
     let story = &renewal.story;
-    story.gateway.places.add_permits(1);
-    let first = story.accept().await;
-    story.until_state(first, DeliveryState::Sent).await;
-    story.gateway.hang_next();
-    let begun = story.accept().await;
-    story.gateway.until_under_way(1).await;
-    renewal.renew();
+    let begun = renewal.renewed_while_one_hangs().await;
     // The lane hears of it though nothing comes: nobody knows the new ones, so one request tries them beside the one that hangs.
     let after = story.accept().await;
     renewal.next.places.add_permits(1);
@@ -94,7 +85,7 @@ async fn other_credentials_open_the_account_that_the_old_ones_have_closed() {
         .await;
     renewal.next.places.add_permits(1);
     renewal.renew();
-    renewal.until_sent(waiting).await;
+    story.steps_until(waiting, DeliveryState::Sent).await;
     story.until_report(closed(None)).await;
     assert_eq!(
         (story.gateway.presented(), renewal.next.presented()),
@@ -108,18 +99,12 @@ async fn a_rejection_of_the_old_credentials_that_comes_late_does_not_close_the_a
 {
     let renewal = begin();
     let story = &renewal.story;
-    story.gateway.places.add_permits(1);
-    let first = story.accept().await;
-    story.until_state(first, DeliveryState::Sent).await;
-    story.gateway.hang_next();
-    let begun = story.accept().await;
-    story.gateway.until_under_way(1).await;
-    renewal.renew();
+    let begun = renewal.renewed_while_one_hangs().await;
     story.gateway.answer_with(wrong_login());
     renewal.next.places.add_permits(2);
     story.gateway.let_go();
-    // It was not sent, and goes out with the new ones.
-    renewal.until_sent(begun).await;
+    // It was not sent, and goes out with the new ones when it is due again.
+    story.steps_until(begun, DeliveryState::Sent).await;
     let after = story.accept().await;
     story.until_state(after, DeliveryState::Sent).await;
     assert_eq!(story.report().closed, None);

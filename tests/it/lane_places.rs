@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use clave_otp::{
     clock::{Clock, ManualClock},
     dispatch::{Dispatcher, LaneSettings, LawfulOn, OnUncertain},
-    domain::{CredentialsVersion, DeliveryId, DeliveryState, GatewayMessageId, Reason},
+    domain::{CredentialsVersion, Delivery, DeliveryId, DeliveryState, GatewayMessageId, Reason},
     gateway::{Access, AccessNow, Gateway, Message, Outcome, Start, Verdict},
     store::{Acceptance, LaneReport, NewDelivery, Store, Way},
 };
@@ -177,6 +177,14 @@ impl Story {
         self.accept_with(Vec::new()).await
     }
 
+    /// A code that has gone out: the credentials are proven.
+    pub async fn first_is_sent(&self) -> DeliveryId {
+        self.gateway.places.add_permits(1);
+        let first = self.accept().await;
+        self.until_state(first, DeliveryState::Sent).await;
+        first
+    }
+
     /// One that may also go these ways.
     pub async fn accept_with(&self, other_ways: Vec<Way>) -> DeliveryId {
         let new = NewDelivery {
@@ -197,6 +205,21 @@ impl Story {
             }
         })
         .await;
+    }
+
+    /// Moves the clock on in small steps until the delivery is in this state.
+    pub async fn steps_until(&self, id: DeliveryId, state: DeliveryState) -> Delivery {
+        let mut watch = self.store.changes().watch(id);
+        for _ in 0..1000 {
+            let delivery = self.store.delivery(id).await.unwrap().unwrap();
+            if delivery.state == state {
+                return delivery;
+            }
+            self.clock.advance(Duration::from_millis(100));
+            // The lanes act when they are woken; a step too many does no harm.
+            let _ = tokio::time::timeout(Duration::from_millis(10), watch.changed()).await;
+        }
+        panic!("it does not happen");
     }
 
     /// Moves the clock on in small steps until the lane says so; far less than any code lives.

@@ -17,7 +17,6 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::{
-    secrets_never_printed::reqwest_text,
     store::{account, lawful, lease_at, new_delivery_at, open, way},
     support::{Files, TestApp, request_at, soon},
 };
@@ -76,9 +75,8 @@ async fn a_code_that_waits_over_midnight_is_not_sent_under_an_alias_that_lapsed_
     assert_eq!(delivery.attempts, 0);
     assert_eq!(app.simulator.ledger().message_count(), 1);
     // Whoever follows the delivery may hear of its end before the lane does, which counts it.
-    let counted = "clave_otp_deliveries_unlawful_total{account=\"madrid-mn\"} 1";
-    let page = format!("http://{}/metrics", app.admin);
-    soon(async { while !reqwest_text(&page).await.contains(counted) {} }).await;
+    let counted = "clave_otp_deliveries_unlawful_total{account=\"madrid-mn\"} 1\n";
+    app.until_metrics(&[counted.to_owned()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,12 +66,7 @@ async fn told_by_the_next(protocol: &str, crash_at: Option<&str>) -> Vec<Deliver
     let created = service.create(request.clone()).await;
     if crash_at.is_none() {
         let name = created.unwrap().name;
-        soon(async {
-            while service.get(&name).await.unwrap().state() != DeliveryState::Sent {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        service.until(&name, DeliveryState::Sent).await;
         service.signal("KILL");
     }
     let (status, _) = service.ended().await;

@@ -188,7 +188,7 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
     };
     app.accepted(credentials_rejected).await;
     soon(ledger.until_ended(requests + 1)).await;
-    let metrics = reqwest_text(&format!("http://{}/metrics", app.admin)).await;
+    let metrics = app.metrics().await;
     assert!(metrics.contains("clave_otp_attempts_total"), "{metrics}");
     assert_clean("metrics", metrics.as_bytes());
     assert_clean("answers", answers.as_bytes());
@@ -203,18 +203,6 @@ async fn no_code_number_text_or_password_is_ever_printed_or_kept_in_clear() {
         "the log was really kept"
     );
     assert_clean("the log", &logged);
-}
-
-/// A page of the admin port.
-pub(crate) async fn reqwest_text(url: &str) -> String {
-    client()
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,7 +251,7 @@ async fn nor_is_the_address_of_reports_or_what_a_report_says() {
         let authorization = BASE64.encode(format!("{MADRID_LOGIN}:{PASSWORD}"));
         let mut canaries = vec![token.as_str(), authorization.as_str(), CITIZENS_WORDS];
         canaries.extend(CANARIES);
-        let metrics = reqwest_text(&format!("http://{}/metrics", app.admin)).await;
+        let metrics = app.metrics().await;
         assert!(metrics.contains("clave_otp_reports_total"), "{metrics}");
         assert_clean_of(&canaries, "metrics", metrics.as_bytes());
         assert_clean_of(&canaries, "answers", answers.as_bytes());
@@ -352,7 +340,7 @@ async fn nor_is_anything_of_a_certified_message() {
             .await
             .unwrap();
     }
-    let metrics = reqwest_text(&format!("http://{}/metrics", story.app.admin)).await;
+    let metrics = story.app.metrics().await;
     assert!(metrics.contains("certified_kept"), "{metrics}");
     let canaries = [NUMBER, "Kanarie", "77788899Z", PASSWORD, CITIZENS_WORDS];
     assert_clean_of(&canaries, "metrics", metrics.as_bytes());

@@ -268,13 +268,15 @@ async fn a_report_is_repeated_until_it_is_acknowledged() {
 
 #[tokio::test]
 async fn an_answer_without_a_code_acknowledges_over_rest_alone() {
-    for (over, tries) in [(Over::Soap, 2), (Over::Rest, 1)] {
+    for (over, tries, code) in [(Over::Soap, 2, None), (Over::Rest, 1, Some(1000))] {
         let simulator = simulator(quick()).await;
         let (receiver, url) = Receiver::start().await;
         receiver.plan(200, "OK");
         over.submit(&simulator, all(&url)).await;
         simulator.ledger().until_reports_acknowledged(1).await;
         assert_eq!(receiver.came().len(), tries, "{over:?}");
+        let first = simulator.ledger().reports()[0].tries[0].answer;
+        assert_eq!(first, ReportAnswer::Answered { status: 200, code });
     }
 }
 

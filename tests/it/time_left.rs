@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use clave_otp::{
     clock::Clock,
     dispatch::{LaneSettings, LawfulOn, Neighbour},
-    domain::{AccountId, Delivery, DeliveryId, DeliveryState},
+    domain::{AccountId, DeliveryId, DeliveryState},
     store::{Acceptance, LaneReport, NewDelivery, Store},
 };
 
@@ -71,21 +71,6 @@ impl Story {
             }
         })
         .await;
-    }
-
-    /// Moves the clock on in small steps until the delivery is in this state.
-    async fn steps_until(&self, id: DeliveryId, state: DeliveryState) -> Delivery {
-        let mut watch = self.store.changes().watch(id);
-        for _ in 0..1000 {
-            let delivery = self.store.delivery(id).await.unwrap().unwrap();
-            if delivery.state == state {
-                return delivery;
-            }
-            self.clock.advance(Duration::from_millis(100));
-            // The lanes act when they are woken; a step too many does no harm.
-            let _ = tokio::time::timeout(Duration::from_millis(10), watch.changed()).await;
-        }
-        panic!("it does not happen");
     }
 }
 

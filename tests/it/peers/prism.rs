@@ -11,7 +11,7 @@ use clave_otp::{
             CertifiedFailure, CertifiedGateway, CertifiedOrder, UploadForm, WantedCertificates,
         },
         http::HttpSettings,
-        mensatek::{Contact, MensatekGateway, MensatekSettings, Service},
+        mensatek::{MensatekGateway, MensatekSettings, Service},
     },
 };
 use serde_json::Value;
@@ -27,6 +27,7 @@ use crate::{
             full_order, group,
         },
         certified_refusals::{self, REFUSALS},
+        contact,
     },
     simulator::client,
     support::openapi,
@@ -112,14 +113,6 @@ impl Prism {
         let body: Value = body.parse().unwrap_or_default();
         let found = &body["validation"][0]["message"];
         (status, found.as_str().unwrap_or_default().to_owned())
-    }
-}
-
-fn contact() -> Contact {
-    Contact {
-        name: "Ayuntamiento de Peñas & Cía".into(),
-        phone: "900000000".into(),
-        nif: "P0000000B".into(),
     }
 }
 
